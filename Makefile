@@ -1,0 +1,67 @@
+# The commands of a developer. `make` alone lists them.
+#
+# One profile, `release`, serves the build, the tests and the lints: RocksDB's C++ takes about ten
+# minutes on two cores, and a second profile would compile it a second time.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# cargo uses every core by itself, and two cargos wait for each other's lock.
+.NOTPARALLEL:
+
+# A shell that was open before rustup ran does not have its folder on PATH yet.
+export PATH := $(PATH):$(or $(CARGO_HOME),$(HOME)/.cargo)/bin
+
+# Arguments for the program: make demo ARGS="--payments 1000", make test ARGS="-p settle-ledger".
+ARGS ?=
+
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+BINARY := $(TARGET)/release/settle
+
+##@ Start here
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: setup
+setup: ## Install what a build needs and this machine lacks, or print the line to run
+	@scripts/setup.sh
+
+.PHONY: demo
+demo: build ## Run a generated day of payments through both stages (ARGS="--payments 1000")
+	@$(BINARY) demo $(ARGS)
+
+##@ Build and test
+
+.PHONY: build
+build: setup ## Build the program: target/release/settle
+	@cargo build --release --locked --bin settle
+
+.PHONY: test
+test: setup ## Run every test, end with the count (ARGS="-p settle-ledger" for a part)
+	@scripts/test.sh $(ARGS)
+
+.PHONY: doc
+doc: setup ## Build the API documentation; a broken link is an error
+	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
+
+##@ Check and tidy
+
+.PHONY: lint
+lint: setup ## Check format, clippy, scripts; spelling and licences where the tools are installed
+	@scripts/lint.sh
+
+.PHONY: advisories
+advisories: ## Check the dependencies against known vulnerabilities (cargo-deny, network)
+	@cargo deny --locked check advisories
+
+.PHONY: fmt
+fmt: ## Format the source
+	@cargo fmt --all
+
+.PHONY: clean-demo
+clean-demo: ## Remove what the demo left behind
+	@rm -rf .demo

@@ -1,0 +1,250 @@
+//! Judges a request. The checks stand in the order in which they count: the first that applies answers.
+//!
+//! 1. malformed, 2. dated ahead of the clock, 3. idempotency key used, 4. payment id used,
+//! 5. what the kind of request asks for: rules for a PAYMENT, the original for a follow-up.
+
+use settle_risk::{Scope, Severity, Today};
+use settle_types::authorize::{
+    Decision, DecisionEvent, FirstDecision, Outcome, Payment, Reason, RiskAssessment, Transition,
+};
+use settle_types::event::{ConfigActivation, EventKind, SourcePosition};
+use settle_types::request::EventType;
+use settle_types::{Timestamp, reason};
+
+use super::command::{Command, Request, Valid};
+use super::config::AuthorizeConfig;
+use super::state::{self, AuthorizeRow, PaymentRow};
+use super::{follow_up, transition};
+use crate::input::{Malformed, decision_id};
+use crate::meta::Meta;
+use crate::rows::Rows;
+use crate::{LOGIC_VERSION, MIN_FOLD_VERSION};
+
+/// What a decision looks at.
+pub(super) struct Context<'a> {
+    pub(super) rows: &'a Rows<AuthorizeRow>,
+    pub(super) config: &'a AuthorizeConfig,
+    pub(super) now: Timestamp,
+}
+
+impl Context<'_> {
+    /// A payment that is still remembered.
+    pub(super) fn payment(&self, key: &crate::StateKey) -> Option<&PaymentRow> {
+        state::payment(self.rows.get(key)).filter(|row| row.expires_at > self.now)
+    }
+
+    /// Follow-ups skip the debtor's limits, so that nothing was read for them.
+    pub(super) fn today_of_follow_up(&self) -> Today {
+        Today { sum_minor: 0, count: 0 }
+    }
+
+    /// What the debtor has paid today, before this payment.
+    pub(super) fn today(&self, payment: &Payment) -> Today {
+        let key = state::velocity_key(&payment.debtor_account, payment.currency, self.now.day());
+        state::velocity(self.rows.get(&key))
+            .map_or(Today { sum_minor: 0, count: 0 }, |row| Today { sum_minor: row.sum, count: row.count })
+    }
+}
+
+/// What a judgement says; the rest of the decision is the same for all.
+pub(super) struct Judgement {
+    pub(super) outcome: Outcome,
+    pub(super) reasons: Vec<Reason>,
+    pub(super) risk: Option<RiskAssessment>,
+    pub(super) forwarded: bool,
+    /// What the decision changes beside its own payment.
+    pub(super) transitions: Vec<Transition>,
+}
+
+impl Judgement {
+    pub(super) fn declined(reason: Reason) -> Self {
+        Self {
+            outcome: Outcome::Declined,
+            reasons: vec![reason],
+            risk: None,
+            forwarded: false,
+            transitions: Vec::new(),
+        }
+    }
+
+    pub(super) fn approved(risk: Option<RiskAssessment>) -> Self {
+        let outcome = Outcome::Approved;
+        Self { outcome, reasons: Vec::new(), risk, forwarded: true, transitions: Vec::new() }
+    }
+}
+
+pub(super) fn decide(
+    rows: &Rows<AuthorizeRow>,
+    meta: &Meta,
+    config: &AuthorizeConfig,
+    command: &Command,
+    now: Timestamp,
+) -> Vec<DecisionEvent> {
+    let context = Context { rows, config, now };
+    let mut events = Events { next_sequence: meta.next_sequence, now, events: Vec::with_capacity(1) };
+    match command {
+        Command::Request(request) => decide_request(&context, request, &mut events),
+        Command::Due(scheduled) => {
+            let change = transition::execution_due(&context, scheduled);
+            events.transition(None, Some(change));
+        }
+        Command::Result(result) => {
+            let changes = transition::settlement_refusal(&context, result);
+            events.transitions_of_input(&result.position, changes);
+        }
+        Command::Activate(activation) => events.config(activation.clone()),
+    }
+    events.events
+}
+
+fn decide_request(context: &Context<'_>, request: &Request, events: &mut Events) {
+    let position = &request.position;
+    let valid = match &request.judged {
+        Ok(valid) => valid,
+        Err(malformed) => return events.decision(position, invalid(position, None, malformed)),
+    };
+    let payment = &valid.payment;
+    if context.config.clock().is_ahead(payment.requested_at, context.now) {
+        let detail = format!(
+            "requested_at: {} is too far ahead of the clock at {}; check the sender's clock, or clock.max_clock_skew_seconds and clock.max_event_jump_seconds",
+            payment.requested_at, context.now
+        );
+        let malformed = Malformed { code: reason::CLOCK_SKEW, detail };
+        return events.decision(position, invalid(position, Some(payment), &malformed));
+    }
+    if let Some(decision) = used_before(context, position, valid) {
+        return events.decision(position, decision);
+    }
+    let judgement = match payment.event_type {
+        EventType::Payment => judge_payment(context, valid),
+        _ => follow_up::judge(context, valid),
+    };
+    events.decision(
+        position,
+        Decision {
+            decision_id: decision_id(position),
+            outcome: judgement.outcome,
+            payment: Some(payment.clone()),
+            fingerprint: Some(valid.fingerprint),
+            first: None,
+            reasons: judgement.reasons,
+            risk: judgement.risk,
+            key_expires_at: Some(context.config.key_expires_at(context.now)),
+            forwarded: judgement.forwarded,
+        },
+    );
+    for transition in judgement.transitions {
+        events.transition(None, Some(transition));
+    }
+}
+
+fn invalid(position: &SourcePosition, payment: Option<&Payment>, malformed: &Malformed) -> Decision {
+    Decision {
+        decision_id: decision_id(position),
+        outcome: Outcome::Invalid,
+        payment: payment.cloned(),
+        reasons: vec![Reason::new(malformed.code, malformed.detail.clone())],
+        ..Decision::default()
+    }
+}
+
+/// The answer to a request whose key or payment id was used before.
+fn used_before(context: &Context<'_>, position: &SourcePosition, valid: &Valid) -> Option<Decision> {
+    let payment = &valid.payment;
+    let answer = |outcome, decision_id: &settle_types::DecisionId, first_outcome, reason| Decision {
+        decision_id: crate::input::decision_id(position),
+        outcome,
+        payment: Some(payment.clone()),
+        fingerprint: Some(valid.fingerprint),
+        first: Some(FirstDecision { decision_id: decision_id.clone(), outcome: first_outcome }),
+        reasons: vec![reason],
+        ..Decision::default()
+    };
+    let key =
+        state::idempotency_key(&payment.merchant_id, &payment.debtor_account, &payment.idempotency_key);
+    let used_key = state::idempotency(context.rows.get(&key)).filter(|row| row.expires_at > context.now);
+    if let Some(used) = used_key {
+        let is_retry = used.fingerprint == valid.fingerprint;
+        let (outcome, reason) = if is_retry {
+            (Outcome::Replayed, Reason::new(reason::REPLAY, format!("a retry of {}", used.decision_id)))
+        } else {
+            let detail = format!(
+                "idempotency_key: used by {} for payment {} with other content; use a new key for a new intent",
+                used.decision_id, used.payment_id
+            );
+            (Outcome::Conflict, Reason::new(reason::IDEMPOTENCY_KEY_REUSED, detail))
+        };
+        return Some(answer(outcome, &used.decision_id, used.outcome, reason));
+    }
+    let used_id = context.payment(&state::own_key(payment)).filter(|row| row.status != Outcome::Declined)?;
+    let detail = format!(
+        "payment_id: used by {} under another idempotency key; a retry carries the key of the first attempt",
+        used_id.decision_id
+    );
+    let reason = Reason::new(reason::PAYMENT_ID_REUSED, detail);
+    Some(answer(Outcome::Conflict, &used_id.decision_id, used_id.status, reason))
+}
+
+fn judge_payment(context: &Context<'_>, valid: &Valid) -> Judgement {
+    let payment = &valid.payment;
+    let subject = valid.attributes.subject(payment);
+    let verdict = context.config.rules().evaluate(Scope::Payment, &subject, context.today(payment));
+    let outcome = match verdict.severity {
+        Severity::Decline => Outcome::Declined,
+        Severity::Review => Outcome::Review,
+        Severity::Approve if payment.execute_at.is_some_and(|time| time > context.now) => Outcome::Scheduled,
+        Severity::Approve => Outcome::Approved,
+    };
+    Judgement {
+        outcome,
+        reasons: verdict.reasons,
+        risk: Some(verdict.assessment),
+        forwarded: outcome == Outcome::Approved,
+        transitions: Vec::new(),
+    }
+}
+
+/// Makes events with dense sequences.
+struct Events {
+    next_sequence: i64,
+    now: Timestamp,
+    events: Vec<DecisionEvent>,
+}
+
+impl Events {
+    fn push(&mut self, kind: EventKind, input: Option<&SourcePosition>) -> &mut DecisionEvent {
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.events.push(DecisionEvent {
+            sequence,
+            kind,
+            now: self.now,
+            logic_version: LOGIC_VERSION,
+            min_fold_version: MIN_FOLD_VERSION,
+            input: input.cloned(),
+            ..DecisionEvent::default()
+        });
+        self.events.last_mut().expect("an event was pushed")
+    }
+
+    fn decision(&mut self, position: &SourcePosition, decision: Decision) {
+        self.push(EventKind::Decision, Some(position)).decision = Some(decision);
+    }
+
+    fn transition(&mut self, input: Option<&SourcePosition>, transition: Option<Transition>) {
+        self.push(EventKind::Transition, input).transition = transition;
+    }
+
+    /// The first event consumes the input; without a change, an empty one does.
+    fn transitions_of_input(&mut self, position: &SourcePosition, changes: Vec<Transition>) {
+        let mut changes = changes.into_iter();
+        self.transition(Some(position), changes.next());
+        for change in changes {
+            self.transition(None, Some(change));
+        }
+    }
+
+    fn config(&mut self, activation: ConfigActivation) {
+        self.push(EventKind::Config, None).config = Some(activation);
+    }
+}

@@ -1,0 +1,154 @@
+//! Applies events of AUTHORIZE to its state. No judgement: what happened was decided.
+//!
+//! A row that has expired counts as absent, whether the store has collected it or not (I10).
+
+use settle_types::authorize::{Decision, DecisionEvent, Outcome, Payment, Transition, TransitionCause};
+use settle_types::request::EventType;
+use settle_types::{Day, Minor, Timestamp};
+
+use super::follow_up::taken;
+use super::state::{
+    self, AuthorizeRow, IdempotencyRow, PAYMENT_RETENTION, PaymentRow, ScheduledRow, VelocityRow,
+};
+use crate::meta::Meta;
+use crate::rows::Rows;
+use crate::state_key::StateKey;
+
+pub(super) fn evolve(rows: &mut Rows<AuthorizeRow>, meta: &mut Meta, event: &DecisionEvent) {
+    meta.advance(event.sequence, event.now, event.input.as_ref());
+    if let Some(decision) = &event.decision {
+        apply_decision(rows, event.now, decision);
+    }
+    if let Some(transition) = &event.transition {
+        apply_transition(rows, event.now, transition);
+    }
+    if let Some(activation) = &event.config {
+        rows.put(StateKey::config(), AuthorizeRow::Config(activation.clone()));
+    }
+}
+
+/// Outcomes that count against the limits of a debtor's day.
+fn counts(outcome: Outcome) -> bool {
+    matches!(outcome, Outcome::Approved | Outcome::Review | Outcome::Scheduled)
+}
+
+fn apply_decision(rows: &mut Rows<AuthorizeRow>, now: Timestamp, decision: &Decision) {
+    // Only a first decision consumes its key; replays, conflicts and malformed requests change nothing.
+    let Some(key_expires_at) = decision.key_expires_at else { return };
+    let payment = decision.payment.as_ref().expect("a decision that consumes a key has a payment");
+    let fingerprint = decision.fingerprint.expect("a decision that consumes a key has a fingerprint");
+    rows.put(
+        state::idempotency_key(&payment.merchant_id, &payment.debtor_account, &payment.idempotency_key),
+        AuthorizeRow::Idempotency(IdempotencyRow {
+            fingerprint,
+            decision_id: decision.decision_id.clone(),
+            outcome: decision.outcome,
+            payment_id: payment.payment_id.clone(),
+            expires_at: key_expires_at,
+        }),
+    );
+    let is_counted = payment.event_type == EventType::Payment && counts(decision.outcome);
+    rows.put(
+        state::own_key(payment),
+        AuthorizeRow::Payment(PaymentRow {
+            decision_id: decision.decision_id.clone(),
+            status: decision.outcome,
+            payment: payment.clone(),
+            refunded: Minor::ZERO,
+            disputed: Minor::ZERO,
+            counted_on: is_counted.then(|| now.day()),
+            expires_at: now.saturating_add(PAYMENT_RETENTION),
+        }),
+    );
+    if is_counted {
+        count(rows, now, payment, now.day(), 1);
+    }
+    if decision.outcome == Outcome::Scheduled {
+        let execute_at = payment.execute_at.expect("a scheduled payment has its time");
+        let scheduled = ScheduledRow { decision_id: decision.decision_id.clone(), payment: payment.clone() };
+        rows.put(state::scheduled_key(execute_at, payment), AuthorizeRow::Scheduled(scheduled));
+    }
+    if decision.outcome == Outcome::Approved {
+        take_from_original(rows, now, payment, false);
+    }
+}
+
+fn apply_transition(rows: &mut Rows<AuthorizeRow>, now: Timestamp, transition: &Transition) {
+    let Transition { from, to, payment, .. } = transition;
+    if *from == Outcome::Scheduled {
+        let execute_at = payment.execute_at.expect("a scheduled payment has its time");
+        rows.remove(state::scheduled_key(execute_at, payment));
+    }
+    if *from == Outcome::Approved && *to == Outcome::Refused {
+        take_from_original(rows, now, payment, true);
+    }
+    let key = state::own_key(payment);
+    let row = state::payment(rows.get(&key)).expect("a payment that changes has a row");
+    let mut row = row.clone();
+    row.status = *to;
+    if let Some(day) = row.counted_on {
+        match (counts(*from), counts(*to)) {
+            (true, false) => count(rows, now, payment, day, -1),
+            (false, true) => count(rows, now, payment, day, 1),
+            // The money leaves today: it counts against today's limits too.
+            (true, true) if transition.cause == TransitionCause::ExecutionDue && day != now.day() => {
+                count(rows, now, payment, now.day(), 1);
+                row.counted_on = Some(now.day());
+            }
+            _ => {}
+        }
+    }
+    rows.put(key, AuthorizeRow::Payment(row));
+}
+
+/// Adds a payment to a debtor's day, or takes it back. A day that is over is not kept.
+fn count(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &Payment, day: Day, payments: i64) {
+    let key = state::velocity_key(&payment.debtor_account, payment.currency, day);
+    let found = state::velocity(rows.get(&key)).copied().filter(|row| row.expires_at > now);
+    if found.is_none() && payments < 0 {
+        return;
+    }
+    let mut row =
+        found.unwrap_or(VelocityRow { sum: 0, count: 0, expires_at: state::velocity_expiry(day) });
+    row.sum += payment.amount_minor.wide() * i128::from(payments);
+    row.count += payments;
+    assert!(row.sum >= 0 && row.count >= 0, "a debtor's day never falls below zero");
+    rows.put(key, AuthorizeRow::Velocity(row));
+}
+
+/// What an approved follow-up takes from the payment that it is about; `undo` gives it back.
+fn take_from_original(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &Payment, undo: bool) {
+    let Some(original_key) = state::original_key(payment) else { return };
+    let amount = payment.amount_minor;
+    match payment.event_type {
+        EventType::Refund => {
+            change_payment(rows, now, original_key, |row| row.refunded = taken(row.refunded, amount, undo));
+        }
+        EventType::Chargeback => {
+            change_payment(rows, now, original_key, |row| row.disputed = taken(row.disputed, amount, undo));
+        }
+        EventType::ChargebackReversal => {
+            let chargeback = state::payment(rows.get(&original_key));
+            let disputed_key = chargeback.and_then(|row| state::original_key(&row.payment));
+            change_payment(rows, now, original_key, |row| row.disputed = taken(row.disputed, amount, undo));
+            if let Some(disputed_key) = disputed_key {
+                change_payment(rows, now, disputed_key, |row| row.disputed = taken(row.disputed, amount, !undo));
+            }
+        }
+        EventType::Payment | EventType::Cancellation | EventType::Unknown => {}
+    }
+}
+
+/// Changes a payment's row; one that was forgotten meanwhile stays forgotten.
+fn change_payment(
+    rows: &mut Rows<AuthorizeRow>,
+    now: Timestamp,
+    key: StateKey,
+    change: impl FnOnce(&mut PaymentRow),
+) {
+    let found = state::payment(rows.get(&key)).filter(|row| row.expires_at > now);
+    let Some(row) = found else { return };
+    let mut row = row.clone();
+    change(&mut row);
+    rows.put(key, AuthorizeRow::Payment(row));
+}

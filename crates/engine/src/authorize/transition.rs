@@ -1,0 +1,75 @@
+//! Judges later changes of decided payments: a time that was reached, a refusal by SETTLE.
+
+use settle_risk::{Scope, Severity, Today};
+use settle_types::authorize::{Outcome, Transition, TransitionCause};
+use settle_types::request::EventType;
+
+use super::command::{Attributes, ResultRecord};
+use super::decide::Context;
+use super::state::{self, PaymentRow, ScheduledRow};
+
+/// A scheduled payment's time has come: the rules and lists of now are asked again, with the limits of today.
+pub(super) fn execution_due(context: &Context<'_>, scheduled: &ScheduledRow) -> Transition {
+    let payment = &scheduled.payment;
+    let row = state::payment(context.rows.get(&state::own_key(payment)));
+    let row = row.expect("a scheduled payment has a row until its time");
+    assert_eq!(row.status, Outcome::Scheduled, "only a scheduled payment waits in the due table");
+    let attributes = Attributes::default();
+    let subject = attributes.subject(payment);
+    let verdict = context.config.rules().evaluate(Scope::Payment, &subject, today_without(context, row));
+    let to = match verdict.severity {
+        Severity::Approve => Outcome::Approved,
+        Severity::Review => Outcome::Review,
+        Severity::Decline => Outcome::Declined,
+    };
+    Transition {
+        decision_id: scheduled.decision_id.clone(),
+        from: Outcome::Scheduled,
+        to,
+        cause: TransitionCause::ExecutionDue,
+        payment: payment.clone(),
+        reasons: verdict.reasons,
+        risk: Some(verdict.assessment),
+        forwarded: to == Outcome::Approved,
+    }
+}
+
+/// What the debtor has paid today, without this payment, which counts already if it was scheduled today.
+fn today_without(context: &Context<'_>, row: &PaymentRow) -> Today {
+    let today = context.today(&row.payment);
+    if row.counted_on != Some(context.now.day()) {
+        return today;
+    }
+    Today { sum_minor: today.sum_minor - row.payment.amount_minor.wide(), count: today.count - 1 }
+}
+
+/// SETTLE refused what was approved. Of a cancellation, the original stands again.
+///
+/// Nothing changes for bytes that are no result, or where the payment has changed since.
+pub(super) fn settlement_refusal(context: &Context<'_>, record: &ResultRecord) -> Vec<Transition> {
+    let Ok(result) = &record.decoded else { return Vec::new() };
+    let approved = &result.approved;
+    let key = state::payment_key(&approved.debtor_account, &approved.merchant_id, &approved.payment_id);
+    let Some(row) = context.payment(&key) else { return Vec::new() };
+    let is_current = row.decision_id == approved.decision_id && row.status == Outcome::Approved;
+    if !is_current {
+        return Vec::new();
+    }
+    let refusal = |row: &PaymentRow, to| Transition {
+        decision_id: row.decision_id.clone(),
+        from: row.status,
+        to,
+        cause: TransitionCause::SettlementRefusal,
+        payment: row.payment.clone(),
+        reasons: result.reasons.clone(),
+        risk: None,
+        forwarded: false,
+    };
+    let mut changes = vec![refusal(row, Outcome::Refused)];
+    if row.payment.event_type == EventType::Cancellation {
+        let original_key = state::original_key(&row.payment).expect("a cancellation names its original");
+        let original = context.payment(&original_key).filter(|row| row.status == Outcome::Cancelled);
+        changes.extend(original.map(|original| refusal(original, Outcome::Approved)));
+    }
+    changes
+}

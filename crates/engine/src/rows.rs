@@ -1,0 +1,128 @@
+//! The rows that a decision sees: those fetched from the store, and over them those of the open transaction.
+//!
+//! The shell fetches what `keys` names before `decide` runs, so a decision never waits for storage. Reading a
+//! row that was not fetched is a bug of `keys` and panics: guessing "absent" could take a payment twice.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::state_key::{DUE_TABLE, StateKey};
+
+#[derive(Debug)]
+struct Slot<R> {
+    row: Option<R>,
+    changed: bool,
+}
+
+/// Rows by key, with what the open transaction changed.
+#[derive(Debug)]
+pub struct Rows<R> {
+    slots: HashMap<StateKey, Slot<R>>,
+    /// Changes to the due table, in order of time: true for a row that was put, false for one that was removed.
+    due_changes: BTreeMap<StateKey, bool>,
+}
+
+impl<R> Default for Rows<R> {
+    fn default() -> Self {
+        Self { slots: HashMap::new(), due_changes: BTreeMap::new() }
+    }
+}
+
+impl<R: Clone> Rows<R> {
+    /// True once the row, or its absence, is known.
+    pub fn is_known(&self, key: &StateKey) -> bool {
+        self.slots.contains_key(key)
+    }
+
+    /// The row, if there is one.
+    ///
+    /// Panics if the row was not fetched: `keys` has to name every row that `decide` and `evolve` read.
+    pub fn get(&self, key: &StateKey) -> Option<&R> {
+        let slot = self.slots.get(key);
+        slot.unwrap_or_else(|| panic!("row {key:?} was read but not fetched: keys() must name it")).row.as_ref()
+    }
+
+    /// The row if it is known and there is one: for `keys`, which asks what has been found so far.
+    pub fn found(&self, key: &StateKey) -> Option<&R> {
+        self.slots.get(key).and_then(|slot| slot.row.as_ref())
+    }
+
+    /// Tells what the store holds. A row that is known already, perhaps changed, is left as it is.
+    pub fn fetched(&mut self, key: StateKey, row: Option<R>) {
+        self.slots.entry(key).or_insert(Slot { row, changed: false });
+    }
+
+    /// Puts a row.
+    pub fn put(&mut self, key: StateKey, row: R) {
+        self.change(key, Some(row));
+    }
+
+    /// Removes a row.
+    pub fn remove(&mut self, key: StateKey) {
+        self.change(key, None);
+    }
+
+    fn change(&mut self, key: StateKey, row: Option<R>) {
+        if key.table() == DUE_TABLE {
+            self.due_changes.insert(key.clone(), row.is_some());
+        }
+        self.slots.insert(key, Slot { row, changed: true });
+    }
+
+    /// What the open transaction changed in the due table, in order of time: key, and whether it is there now.
+    pub fn due_changes(&self) -> &BTreeMap<StateKey, bool> {
+        &self.due_changes
+    }
+
+    /// What the open transaction changed, in order of the keys.
+    pub fn changes(&self) -> Vec<(&StateKey, Option<&R>)> {
+        let mut changes: Vec<_> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.changed)
+            .map(|(key, slot)| (key, slot.row.as_ref()))
+            .collect();
+        changes.sort_unstable_by_key(|(key, _)| *key);
+        changes
+    }
+
+    /// Rows held, changed or not: the shell bounds them.
+    pub fn len(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// True if nothing is held.
+    pub fn is_empty(&self) -> bool {
+        self.slots.is_empty()
+    }
+
+    /// Forgets everything: after the changes went to the store, or when the transaction was aborted.
+    pub fn clear(&mut self) {
+        self.slots.clear();
+        self.due_changes.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_hides_what_the_store_holds() {
+        let key = StateKey::config();
+        let mut rows = Rows::default();
+        rows.put(key.clone(), 2);
+        rows.fetched(key.clone(), Some(1));
+        assert_eq!(rows.get(&key), Some(&2));
+        rows.remove(key.clone());
+        assert_eq!(rows.get(&key), None);
+        assert_eq!(rows.changes(), vec![(&key, None)]);
+        rows.clear();
+        assert!(!rows.is_known(&key));
+    }
+
+    #[test]
+    #[should_panic(expected = "was read but not fetched")]
+    fn reading_what_was_not_fetched_is_a_bug() {
+        Rows::<u8>::default().get(&StateKey::config());
+    }
+}

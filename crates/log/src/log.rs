@@ -1,0 +1,86 @@
+//! The log as a whole: its topics, and the handles to read and write it.
+//!
+//! Owns the traits [`Log`] and [`Reader`]. Must not know which log it is.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::consumer::{Consumer, ConsumerOptions, PollLimit};
+use crate::error::Error;
+use crate::producer::TransactionalProducer;
+use crate::record::{Record, TopicName, TopicPartition};
+
+/// A topic and its size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicDescription {
+    /// Name of the topic.
+    pub name: TopicName,
+    /// How many partitions it has. It never changes.
+    pub partitions: u32,
+}
+
+/// What [`Log::create_topic`] found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateOutcome {
+    /// The topic is new, and durable.
+    Created,
+    /// The topic was there already, with the same number of partitions.
+    Exists,
+}
+
+/// A log. One handle serves all threads of a process; consumers, producers and readers belong to one
+/// thread each.
+pub trait Log: Send + Sync {
+    /// Which log this is, for messages: "embedded log at data/log".
+    fn describe(&self) -> String;
+
+    /// All topics, sorted by name.
+    fn topics(&self) -> Result<Vec<TopicDescription>, Error>;
+
+    /// Creates a topic durably, or confirms that it exists with this number of partitions.
+    ///
+    /// # Errors
+    /// [`Error::PartitionCountMismatch`] when it exists with another number; [`Error::InvalidArgument`]
+    /// for a name or a count that no log accepts.
+    fn create_topic(&self, name: &str, partitions: u32) -> Result<CreateOutcome, Error>;
+
+    /// A member of a consumer group. Nothing is read before its first poll.
+    ///
+    /// # Errors
+    /// [`Error::UnknownTopic`]; [`Error::PartitionCountMismatch`] when a secondary topic has another
+    /// number of partitions than the primary.
+    fn consumer(&self, options: ConsumerOptions) -> Result<Box<dyn Consumer>, Error>;
+
+    /// A producer under `transactional_id`. When this returns, an older producer of the same id can
+    /// commit nothing more, and what it left open is aborted.
+    fn producer(&self, transactional_id: &str) -> Result<Box<dyn TransactionalProducer>, Error>;
+
+    /// A reader outside any group: to restore, tail and inspect.
+    fn reader(&self) -> Result<Box<dyn Reader>, Error>;
+
+    /// The committed positions of a group; partitions without one are absent. They are stable: no open
+    /// transaction can still change them to an earlier result.
+    fn committed_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, u64>, Error>;
+}
+
+/// Reads partitions by offset, outside any group.
+pub trait Reader: Send {
+    /// First offset that can be read; the end if there is none.
+    fn start_offset(&mut self, partition: &TopicPartition) -> Result<u64, Error>;
+
+    /// The end, records of open transactions included: the ceiling that a restore has to reach.
+    fn end_offset(&mut self, partition: &TopicPartition) -> Result<u64, Error>;
+
+    /// Committed records at and after `from_offset`, in order. Returns at once when there are some,
+    /// else waits up to `timeout`; empty means that none is committed there yet.
+    ///
+    /// # Errors
+    /// [`Error::OffsetOutOfRange`] when `from_offset` lies before the start or after the end.
+    fn read(
+        &mut self,
+        partition: &TopicPartition,
+        from_offset: u64,
+        limit: PollLimit,
+        timeout: Duration,
+    ) -> Result<Vec<Record>, Error>;
+}

@@ -1,0 +1,108 @@
+//! Between records and what the deciders speak: Avro in the wire format on one side, commands, events and
+//! outputs on the other.
+
+use settle_engine::authorize::{self, Authorize};
+use settle_engine::settle::{self, Settle};
+use settle_engine::{Malformed, Stage};
+use settle_log::{Record, partition_for_key};
+use settle_schema::{AvroRecord, DecodeError};
+use settle_types::event::SourcePosition;
+use settle_types::topic;
+
+/// How a stage's records are read and written.
+pub trait StageCodec: Stage {
+    /// The command for an input record; `partitions` is the partition count of the input.
+    fn decode(record: &Record, config: &Self::Config, partitions: u32) -> Self::Command;
+
+    /// Appends a journal record's value.
+    fn encode(event: &Self::Event, out: &mut Vec<u8>);
+
+    /// Reads a journal record's value.
+    fn decode_event(value: &[u8]) -> Result<Self::Event, DecodeError>;
+
+    /// What the event decided, for counters: an outcome, or the name of what happened.
+    fn outcome(event: &Self::Event) -> &'static str;
+}
+
+impl StageCodec for Authorize {
+    fn decode(record: &Record, config: &Self::Config, partitions: u32) -> authorize::Command {
+        let position = position(record);
+        if &*record.topic == topic::RESULTS {
+            return authorize::Command::result(position, value(record));
+        }
+        let right_partition = |requested: &settle_types::request::PaymentRequested| {
+            let key = requested.debtor_account.as_str().as_bytes();
+            signed_partition(partition_for_key(key, partitions))
+        };
+        authorize::Command::request(position, value(record), right_partition, config)
+    }
+
+    fn encode(event: &Self::Event, out: &mut Vec<u8>) {
+        settle_schema::encode(event, out);
+    }
+
+    fn decode_event(value: &[u8]) -> Result<Self::Event, DecodeError> {
+        settle_schema::decode(value)
+    }
+
+    fn outcome(event: &Self::Event) -> &'static str {
+        match (&event.decision, &event.transition) {
+            (Some(decision), _) => decision.outcome.as_str(),
+            (None, Some(_)) => "TRANSITION",
+            (None, None) => "OTHER",
+        }
+    }
+}
+
+impl StageCodec for Settle {
+    fn decode(record: &Record, _config: &Self::Config, _partitions: u32) -> settle::Command {
+        settle::Command::approved(position(record), value(record))
+    }
+
+    fn encode(event: &Self::Event, out: &mut Vec<u8>) {
+        settle_schema::encode(event, out);
+    }
+
+    fn decode_event(value: &[u8]) -> Result<Self::Event, DecodeError> {
+        settle_schema::decode(value)
+    }
+
+    fn outcome(event: &Self::Event) -> &'static str {
+        match (&event.decision, &event.batch_closed, &event.reserve_released) {
+            (Some(decision), ..) => decision.outcome.as_str(),
+            (None, Some(_), _) => "BATCH_CLOSED",
+            (None, None, Some(_)) => "RESERVE_RELEASED",
+            (None, None, None) => "OTHER",
+        }
+    }
+}
+
+/// The position of a record, in the types of the schemas.
+pub(crate) fn position(record: &Record) -> SourcePosition {
+    SourcePosition {
+        topic: (&*record.topic).into(),
+        partition: signed_partition(record.partition),
+        offset: signed_offset(record.offset),
+    }
+}
+
+/// Partition numbers are far below `i32::MAX`: a topic has at most 10,000.
+pub(crate) fn signed_partition(partition: u32) -> i32 {
+    i32::try_from(partition).expect("a partition number fits 31 bits")
+}
+
+/// Offsets are below `i64::MAX`, as in Kafka.
+pub(crate) fn signed_offset(offset: u64) -> i64 {
+    i64::try_from(offset).expect("an offset fits 63 bits")
+}
+
+/// An offset as the log counts it.
+pub(crate) fn unsigned_offset(offset: i64) -> u64 {
+    u64::try_from(offset).expect("an offset is never below zero")
+}
+
+fn value<T: AvroRecord>(record: &Record) -> Result<T, Malformed> {
+    let bytes = record.value.as_deref().unwrap_or_default();
+    settle_schema::decode(bytes)
+        .map_err(|error| Malformed { code: error.reason_code(), detail: format!("value: {error}") })
+}

@@ -1,0 +1,180 @@
+//! Errors of the shell: each with a code that has a page in docs/errors/, and a hint.
+//!
+//! | code | meaning |
+//! |---|---|
+//! | STL-0301 | a journal record does not decode |
+//! | STL-0302 | the journal needs a newer fold version |
+//! | STL-0303 | the journal's end lies before the store |
+//! | STL-0304 | the journal's start lies after the store |
+//! | STL-0305 | the group's offsets are ahead of the state |
+//! | STL-0306 | a configuration cannot be activated |
+//! | STL-0307 | partition counts of a stage's topics differ |
+//! | STL-0308 | a transaction failed too often |
+//! | STL-0309 | a worker ended unexpectedly |
+//! | STL-0310 | the journal's sequence has a gap |
+
+use settle_engine::ConfigError;
+use settle_log::TopicPartition;
+
+/// Why a worker stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// Of the log.
+    #[error(transparent)]
+    Log(#[from] settle_log::Error),
+    /// Of the store.
+    #[error(transparent)]
+    Store(#[from] settle_store::Error),
+    /// A journal record does not decode.
+    #[error("journal record {partition}@{offset} does not decode: {what}")]
+    Journal {
+        /// Journal partition.
+        partition: TopicPartition,
+        /// Offset of the record.
+        offset: u64,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// The journal holds events of a newer build.
+    #[error("journal {partition}@{offset} needs fold version {needed}, this build has {own}")]
+    FoldVersion {
+        /// Journal partition.
+        partition: TopicPartition,
+        /// Offset of the record.
+        offset: u64,
+        /// Version that the event needs.
+        needed: i32,
+        /// Version of this build.
+        own: i32,
+    },
+    /// The journal lost its end.
+    #[error("the journal {partition} ends at {end}, but the store was built from {stored} records of it")]
+    JournalBehindStore {
+        /// Journal partition.
+        partition: TopicPartition,
+        /// Its end.
+        end: u64,
+        /// Next offset of the store.
+        stored: u64,
+    },
+    /// The journal lost its beginning.
+    #[error("the journal {partition} starts at {start}, but the store needs it from {needed}")]
+    JournalTruncated {
+        /// Journal partition.
+        partition: TopicPartition,
+        /// Its start.
+        start: u64,
+        /// Next offset of the store.
+        needed: u64,
+    },
+    /// Somebody else moved the group, or the journal is not the one that the group belongs to.
+    #[error("group {group} is at {committed} of {partition}, but the journal decided only up to {state}")]
+    GroupAhead {
+        /// Consumer group.
+        group: String,
+        /// Input partition.
+        partition: TopicPartition,
+        /// Offset that the group committed.
+        committed: u64,
+        /// Position of the restored state.
+        state: u64,
+    },
+    /// The journaled or the given configuration cannot be used.
+    #[error("stage {stage}: {source}")]
+    Config {
+        /// Name of the stage.
+        stage: &'static str,
+        /// Why.
+        source: ConfigError,
+    },
+    /// Topics of one stage have to have equal counts.
+    #[error("topic {topic} has {found} partitions, {expected} were expected as in {primary}")]
+    PartitionCounts {
+        /// The odd one.
+        topic: String,
+        /// Its count.
+        found: u32,
+        /// Count of the stage's primary topic.
+        expected: u32,
+        /// That topic.
+        primary: String,
+    },
+    /// A transaction was aborted again and again.
+    #[error("a transaction of stage {stage} was aborted {attempts} times: {last}")]
+    TransactionFailed {
+        /// Name of the stage.
+        stage: &'static str,
+        /// How often.
+        attempts: u32,
+        /// The last reason.
+        last: settle_log::Error,
+    },
+    /// A worker's thread panicked: an invariant does not hold.
+    #[error("a worker of stage {stage} ended unexpectedly: {what}")]
+    WorkerPanicked {
+        /// Name of the stage.
+        stage: &'static str,
+        /// The panic's message.
+        what: String,
+    },
+    /// The journal is not dense (I11).
+    #[error("journal {partition}@{offset} has sequence {found}, {expected} was expected")]
+    SequenceGap {
+        /// Journal partition.
+        partition: TopicPartition,
+        /// Offset of the record.
+        offset: u64,
+        /// Sequence found.
+        found: i64,
+        /// Sequence expected.
+        expected: i64,
+    },
+}
+
+impl Error {
+    /// The code under which docs/errors/ explains it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Log(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Journal { .. } => "STL-0301",
+            Self::FoldVersion { .. } => "STL-0302",
+            Self::JournalBehindStore { .. } => "STL-0303",
+            Self::JournalTruncated { .. } => "STL-0304",
+            Self::GroupAhead { .. } => "STL-0305",
+            Self::Config { .. } => "STL-0306",
+            Self::PartitionCounts { .. } => "STL-0307",
+            Self::TransactionFailed { .. } => "STL-0308",
+            Self::WorkerPanicked { .. } => "STL-0309",
+            Self::SequenceGap { .. } => "STL-0310",
+        }
+    }
+
+    /// What to do.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Log(error) => error.hint(),
+            Self::Store(error) => error.hint(),
+            Self::Journal { .. } | Self::SequenceGap { .. } => {
+                "The journal is the state: do not skip the record. Check who else writes to this topic, and restore it from a replica or a copy."
+            }
+            Self::FoldVersion { .. } => "Upgrade this worker to the build that wrote the event, then start it again.",
+            Self::JournalBehindStore { .. } => {
+                "The topic was cut or created anew. Restore it; only if it was replaced on purpose, move the store's folder away and let it be rebuilt."
+            }
+            Self::JournalTruncated { .. } => {
+                "Raise the journal's retention. Restore the missing records or a snapshot; without them the state cannot be rebuilt."
+            }
+            Self::GroupAhead { .. } => {
+                "Requests were consumed that the journal does not know. Check that journal and group belong together, and that nobody moved the group's offsets."
+            }
+            Self::Config { .. } => "Run `settle config check` and correct what it names.",
+            Self::PartitionCounts { .. } => {
+                "Create the topics with equal counts: `settle topics create` does. A count is permanent."
+            }
+            Self::TransactionFailed { .. } => "Nothing was lost: the state is that of the last commit. Look at the reason, then start again.",
+            Self::WorkerPanicked { .. } => "Nothing was lost: the state is that of the last commit. Please report the message; a restart restores the state.",
+        }
+    }
+}

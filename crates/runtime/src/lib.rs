@@ -1,0 +1,22 @@
+//! The shell around the deciders: poll, decode, prefetch, decide, evolve, produce, commit, restore.
+//!
+//! Owns the order in which things happen: what is fetched before a decision, what is committed before the
+//! store, what is restored before a transaction opens. Must not judge payments (`settle-engine`), and must not
+//! know how a log or a store keeps its bytes (`settle-log`, `settle-store`).
+
+pub mod clock;
+mod codec;
+mod error;
+mod partition;
+mod pipeline;
+mod queue;
+mod restore;
+mod stats;
+mod transaction;
+mod worker;
+
+pub use codec::StageCodec;
+pub use error::Error;
+pub use pipeline::{Pipeline, PipelineOptions, RunMode, StageSelection};
+pub use stats::{Stats, StatsSnapshot};
+pub use worker::{Worker, WorkerOptions};

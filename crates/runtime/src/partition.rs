@@ -1,0 +1,253 @@
+//! One partition of a stage: its store, the overlay of the open transaction, and the decisions on them.
+//!
+//! The overlay (`rows`, `meta`) runs ahead of the store by the open transaction and nothing else: `persist`
+//! catches the store up after the commit, `roll_back` drops the overlay after an abort (I1).
+
+use settle_engine::stage::{ActiveConfig, DueCause};
+use settle_engine::{FOLD_VERSION, Meta, Rows, Stage, StateKey};
+use settle_log::TopicPartition;
+use settle_store::{Progress, StateStore};
+use settle_types::Timestamp;
+use settle_types::event::ConfigActivation;
+
+use crate::codec::{StageCodec, signed_partition};
+use crate::error::Error;
+
+/// State of a partition while a worker owns it.
+pub(crate) struct Partition<S: StageCodec> {
+    pub(crate) number: u32,
+    pub(crate) journal: TopicPartition,
+    /// Next offset of the journal that the overlay does not contain.
+    pub(crate) journal_next_offset: u64,
+    pub(crate) meta: Meta,
+    rows: Rows<S::Row>,
+    store: Box<dyn StateStore<S::Row>>,
+    config: Option<(ConfigActivation, S::Config)>,
+    /// No row of the due table waits for an earlier time.
+    next_due: Timestamp,
+}
+
+impl<S: StageCodec> Partition<S> {
+    /// Takes over a store as it is; the journal may go on after it.
+    pub(crate) fn new(number: u32, store: Box<dyn StateStore<S::Row>>) -> Result<Self, Error> {
+        let mut partition = Self {
+            number,
+            journal: TopicPartition::new(S::JOURNAL, number),
+            journal_next_offset: 0,
+            meta: Meta::new(signed_partition(number)),
+            rows: Rows::default(),
+            store,
+            config: None,
+            next_due: Timestamp::MIN,
+        };
+        partition.roll_back()?;
+        Ok(partition)
+    }
+
+    /// The active configuration; none before the first activation.
+    pub(crate) fn config(&self) -> Option<&S::Config> {
+        self.config.as_ref().map(|(_, config)| config)
+    }
+
+    /// True if this configuration is active.
+    pub(crate) fn is_active(&self, activation: &ConfigActivation) -> bool {
+        self.config.as_ref().is_some_and(|(active, _)| active == activation)
+    }
+
+    /// Fetches, in one batch per stage of keys, what these commands read.
+    pub(crate) fn prefetch<'a>(
+        &mut self,
+        commands: impl Iterator<Item = &'a S::Command> + Clone,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        loop {
+            let mut missing = Vec::new();
+            for command in commands.clone() {
+                S::keys(command, now, &self.rows, &mut missing);
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            self.store.load(&missing, &mut self.rows)?;
+        }
+    }
+
+    /// Decides a command and folds what it says into the overlay.
+    pub(crate) fn decide(&mut self, command: &S::Command, now: Timestamp) -> Result<Vec<S::Event>, Error> {
+        self.prefetch(std::iter::once(command), now)?;
+        let (_, config) = self.config.as_ref().expect("a configuration is activated before anything is decided");
+        let events = S::decide(&self.rows, &self.meta, config, command, now);
+        for event in &events {
+            self.fold(event)?;
+        }
+        Ok(events)
+    }
+
+    /// Activates a configuration, unless it is active already: the first thing that a ready partition does.
+    pub(crate) fn activate(
+        &mut self,
+        activation: &ConfigActivation,
+        wall: Timestamp,
+    ) -> Result<Vec<S::Event>, Error> {
+        if self.is_active(activation) {
+            return Ok(Vec::new());
+        }
+        let config = Self::prepare(activation)?;
+        let now = S::idle_now(&self.meta, &config, wall);
+        let events = S::decide(&self.rows, &self.meta, &config, &S::activate(activation.clone()), now);
+        for event in &events {
+            self.fold(event)?;
+        }
+        Ok(events)
+    }
+
+    /// Folds an event into the overlay.
+    pub(crate) fn fold(&mut self, event: &S::Event) -> Result<(), Error> {
+        loop {
+            let mut missing = Vec::new();
+            S::event_keys(event, &self.rows, &mut missing);
+            if missing.is_empty() {
+                break;
+            }
+            self.store.load(&missing, &mut self.rows)?;
+        }
+        S::evolve(&mut self.rows, &mut self.meta, event);
+        if let Some(activation) = S::activated(event) {
+            self.config = Some((activation.clone(), Self::prepare(activation)?));
+        }
+        let earliest_put = self.rows.due_changes().iter().find(|(_, is_put)| **is_put);
+        if let Some(due_at) = earliest_put.and_then(|(key, _)| key.due_at()) {
+            self.next_due = self.next_due.min(due_at);
+        }
+        Ok(())
+    }
+
+    /// Fetches what folding these events reads, for a restore.
+    pub(crate) fn prefetch_events(&mut self, events: &[S::Event]) -> Result<(), Error> {
+        loop {
+            let mut missing = Vec::new();
+            for event in events {
+                S::event_keys(event, &self.rows, &mut missing);
+            }
+            if missing.is_empty() {
+                return Ok(());
+            }
+            self.store.load(&missing, &mut self.rows)?;
+        }
+    }
+
+    /// The next commands whose time has come, in order of time, at most `limit`. Empty: nothing is due.
+    pub(crate) fn due(&mut self, now: Timestamp, limit: usize) -> Result<Vec<S::Command>, Error> {
+        if now < self.next_due {
+            return Ok(Vec::new());
+        }
+        let commands = self.waiting(&StateKey::end_of_due(now), DueCause::Clock, limit)?;
+        if commands.is_empty() {
+            self.next_due = self.first_due_after(now)?;
+        }
+        Ok(commands)
+    }
+
+    /// The next rows of the due table that finishing a run concerns, whatever their time, at most `limit`.
+    pub(crate) fn to_finish(&mut self, limit: usize) -> Result<Vec<S::Command>, Error> {
+        self.waiting(&StateKey::end_of(settle_engine::state_key::DUE_TABLE), DueCause::Finish, limit)
+    }
+
+    /// Commands for the rows of the due table before `until`, over the store and the overlay.
+    fn waiting(&self, until: &StateKey, cause: DueCause, limit: usize) -> Result<Vec<S::Command>, Error> {
+        let mut commands = Vec::new();
+        let mut from = StateKey::start_of(settle_engine::state_key::DUE_TABLE);
+        while commands.len() < limit {
+            let rows = self.due_rows(&from, until, limit)?;
+            let Some((last, _)) = rows.last() else { break };
+            from = last.successor();
+            for (key, row) in &rows {
+                commands.extend(S::due(key, row, cause));
+            }
+        }
+        commands.truncate(limit);
+        Ok(commands)
+    }
+
+    /// The first rows of the due table in `from..until` as the overlay leaves them, at least one if there is one.
+    fn due_rows(&self, from: &StateKey, until: &StateKey, limit: usize) -> Result<Vec<(StateKey, S::Row)>, Error> {
+        let changes = self.rows.due_changes();
+        // Rows that the overlay removed stand in the store still: fetch so many more.
+        let stored = self.store.due(from, until, limit + changes.len())?;
+        let mut rows: std::collections::BTreeMap<StateKey, S::Row> = stored.into_iter().collect();
+        for (key, is_put) in changes.range(from.clone()..until.clone()) {
+            match self.rows.found(key) {
+                Some(row) if *is_put => rows.insert(key.clone(), row.clone()),
+                _ => rows.remove(key),
+            };
+        }
+        Ok(rows.into_iter().take(limit).collect())
+    }
+
+    fn first_due_after(&self, now: Timestamp) -> Result<Timestamp, Error> {
+        let from = StateKey::end_of_due(now);
+        let until = StateKey::end_of(settle_engine::state_key::DUE_TABLE);
+        let rows = self.due_rows(&from, &until, 1)?;
+        Ok(rows.first().and_then(|(key, _)| key.due_at()).unwrap_or(Timestamp::MAX))
+    }
+
+    /// Rows held in memory.
+    pub(crate) fn cached_rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Catches the store up with the overlay, after its events were committed (I1).
+    pub(crate) fn persist(&mut self, journal_next_offset: u64) -> Result<(), Error> {
+        self.journal_next_offset = journal_next_offset;
+        let progress = Progress {
+            fold_version: FOLD_VERSION,
+            journal_next_offset,
+            journal_topic_identity: String::new(),
+            meta: self.meta.clone(),
+        };
+        self.store.apply(&self.rows, &progress)?;
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// Drops the overlay: the state is that of the store again.
+    pub(crate) fn roll_back(&mut self) -> Result<(), Error> {
+        self.rows.clear();
+        self.next_due = Timestamp::MIN;
+        self.config = None;
+        match self.store.progress() {
+            Some(progress) => {
+                self.journal_next_offset = progress.journal_next_offset;
+                self.meta = progress.meta.clone();
+            }
+            None => {
+                self.journal_next_offset = 0;
+                self.meta = Meta::new(signed_partition(self.number));
+            }
+        }
+        let config_key = StateKey::config();
+        self.store.load(std::slice::from_ref(&config_key), &mut self.rows)?;
+        if let Some(activation) = self.rows.get(&config_key).and_then(<S as Stage>::active_config) {
+            self.config = Some((activation.clone(), Self::prepare(activation)?));
+        }
+        self.rows.clear();
+        Ok(())
+    }
+
+    /// Bounds the tail that a crash leaves to replay.
+    pub(crate) fn flush_beyond(&mut self, max_unflushed_bytes: u64) -> Result<(), Error> {
+        if self.store.unflushed_bytes() > max_unflushed_bytes {
+            self.store.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Flushes, so that the next start has nothing to replay.
+    pub(crate) fn close(mut self) -> Result<(), Error> {
+        Ok(self.store.flush()?)
+    }
+
+    fn prepare(activation: &ConfigActivation) -> Result<S::Config, Error> {
+        S::Config::from_activation(activation).map_err(|source| Error::Config { stage: S::NAME, source })
+    }
+}

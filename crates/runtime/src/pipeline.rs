@@ -1,0 +1,214 @@
+//! Runs the workers of one or both stages in this process.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use settle_engine::authorize::Authorize;
+use settle_engine::settle::Settle;
+use settle_engine::{Stage, stage};
+use settle_log::{Log, Member};
+use settle_store::Resources;
+
+use settle_engine::authorize::AuthorizeSettings;
+use settle_engine::settle::SettleSettings;
+
+use crate::clock::WallClock;
+use crate::codec::StageCodec;
+use crate::error::Error;
+use crate::queue::Order;
+use crate::stats::Stats;
+use crate::worker::{Shared, Worker, WorkerOptions};
+
+/// Which stages this process runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StageSelection {
+    /// Both.
+    #[default]
+    All,
+    /// AUTHORIZE only.
+    Authorize,
+    /// SETTLE only.
+    Settle,
+}
+
+/// When a run ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RunMode {
+    /// When it is told to.
+    Continuous,
+    /// When every input is at its end. The stages take turns, so that the run is reproducible.
+    UntilIdle {
+        /// Then close and pay what is open.
+        finish: bool,
+    },
+}
+
+/// Settings of a run.
+#[derive(Clone, Debug)]
+pub struct PipelineOptions {
+    /// Which stages.
+    pub stages: StageSelection,
+    /// Workers per stage.
+    pub workers: u32,
+    /// Settings of each worker.
+    pub worker: WorkerOptions,
+    /// Configuration of AUTHORIZE.
+    pub authorize: AuthorizeSettings,
+    /// Configuration of SETTLE.
+    pub settle: SettleSettings,
+}
+
+/// The workers of a process.
+pub struct Pipeline {
+    options: PipelineOptions,
+    shared: Shared,
+    stop: Arc<AtomicBool>,
+}
+
+impl Pipeline {
+    /// Nothing starts before [`Self::run`].
+    pub fn new(
+        log: Arc<dyn Log>,
+        resources: Resources,
+        clock: Arc<dyn WallClock>,
+        options: PipelineOptions,
+    ) -> Self {
+        let worker = options.worker.clone();
+        let shared = Shared { log, resources, clock, stats: Arc::default(), options: worker };
+        Self { options, shared, stop: Arc::default() }
+    }
+
+    /// Counters of the run.
+    pub fn stats(&self) -> Arc<Stats> {
+        Arc::clone(&self.shared.stats)
+    }
+
+    /// Set it to end the run: workers finish what they are at, commit and flush.
+    pub fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    /// Runs until the mode says so, or until the first error of any worker.
+    pub fn run(&self, mode: RunMode) -> Result<(), Error> {
+        match mode {
+            RunMode::Continuous => self.run_continuously(),
+            RunMode::UntilIdle { finish } => self.run_until_idle(finish),
+        }
+    }
+
+    fn authorize_workers(&self, order: Order) -> Result<Vec<Worker<Authorize>>, Error> {
+        let is_selected = self.options.stages != StageSelection::Settle;
+        self.workers(is_selected, stage::activation(&self.options.authorize), order)
+    }
+
+    fn settle_workers(&self, order: Order) -> Result<Vec<Worker<Settle>>, Error> {
+        let is_selected = self.options.stages != StageSelection::Authorize;
+        self.workers(is_selected, stage::activation(&self.options.settle), order)
+    }
+
+    fn workers<S: StageCodec>(
+        &self,
+        is_selected: bool,
+        activation: settle_types::event::ConfigActivation,
+        order: Order,
+    ) -> Result<Vec<Worker<S>>, Error> {
+        if !is_selected {
+            return Ok(Vec::new());
+        }
+        let count = self.options.workers;
+        let member = |ordinal| Member { ordinal, count };
+        (0..count)
+            .map(|ordinal| Worker::new(self.shared.clone(), activation.clone(), member(ordinal), order))
+            .collect()
+    }
+
+    /// The stages take turns until a turn decides nothing new.
+    fn run_until_idle(&self, finish: bool) -> Result<(), Error> {
+        let mut authorize = self.authorize_workers(Order::Strict)?;
+        let mut settle = self.settle_workers(Order::Strict)?;
+        self.take_turns(&mut authorize, &mut settle)?;
+        if finish && !self.is_stopped() {
+            in_parallel(&mut settle, Worker::finish)?;
+            self.take_turns(&mut authorize, &mut settle)?;
+        }
+        authorize.into_iter().try_for_each(Worker::close)?;
+        settle.into_iter().try_for_each(Worker::close)
+    }
+
+    fn take_turns(
+        &self,
+        authorize: &mut [Worker<Authorize>],
+        settle: &mut [Worker<Settle>],
+    ) -> Result<(), Error> {
+        loop {
+            let before = self.shared.stats.snapshot().records;
+            let is_stopped = || self.is_stopped();
+            in_parallel(authorize, |worker| worker.run_until_idle(&is_stopped))?;
+            in_parallel(settle, |worker| worker.run_until_idle(&is_stopped))?;
+            let has_decided = self.shared.stats.snapshot().records > before;
+            if !has_decided || self.is_stopped() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn run_continuously(&self) -> Result<(), Error> {
+        let authorize = self.authorize_workers(Order::Arrival)?;
+        let settle = self.settle_workers(Order::Arrival)?;
+        thread::scope(|scope| {
+            let mut threads = Vec::new();
+            for worker in authorize {
+                threads.push((Authorize::NAME, scope.spawn(|| self.run_worker(worker))));
+            }
+            for worker in settle {
+                threads.push((Settle::NAME, scope.spawn(|| self.run_worker(worker))));
+            }
+            let outcomes = threads.into_iter().map(|(name, thread)| joined(name, thread.join()));
+            outcomes.collect::<Vec<_>>().into_iter().collect()
+        })
+    }
+
+    /// An error of one worker ends the others, too: a process that is half there hides what is wrong.
+    fn run_worker<S: StageCodec>(&self, mut worker: Worker<S>) -> Result<(), Error> {
+        let _stop_others = StopOnDrop(&self.stop);
+        worker.run_until(&|| self.is_stopped())?;
+        worker.close()
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+}
+
+/// Stops the run when a worker's thread ends, in whatever way.
+struct StopOnDrop<'a>(&'a AtomicBool);
+
+impl Drop for StopOnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does the same on all workers of a stage at once, each on its own thread; one worker needs none.
+fn in_parallel<S: StageCodec>(
+    workers: &mut [Worker<S>],
+    work: impl Fn(&mut Worker<S>) -> Result<(), Error> + Sync,
+) -> Result<(), Error> {
+    if let [worker] = workers {
+        return work(worker);
+    }
+    thread::scope(|scope| {
+        let threads: Vec<_> = workers.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
+        let outcomes = threads.into_iter().map(|thread| joined(S::NAME, thread.join()));
+        outcomes.collect::<Vec<_>>().into_iter().collect()
+    })
+}
+
+fn joined(stage: &'static str, outcome: thread::Result<Result<(), Error>>) -> Result<(), Error> {
+    outcome.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let what = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
+        Err(Error::WorkerPanicked { stage, what: what.to_owned() })
+    })
+}

@@ -1,0 +1,157 @@
+//! The open transaction of a worker: what it wrote, and for which partitions.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use settle_engine::{Output, Payload, Placement};
+use settle_log::{Header, OutputRecord, TopicName, TransactionalProducer, partition_for_key};
+use settle_types::Timestamp;
+use settle_types::topic::header;
+
+use crate::error::Error;
+
+/// Names of topics, shared, and their partition counts.
+pub(crate) type TopicCounts = BTreeMap<TopicName, u32>;
+
+/// What the open transaction holds so far.
+#[derive(Debug, Default)]
+pub(crate) struct Content {
+    /// Input records decided.
+    pub(crate) inputs: u64,
+    /// Records written.
+    pub(crate) records: usize,
+    /// Partition numbers written.
+    pub(crate) partitions: BTreeSet<u32>,
+    /// Events by stage and outcome.
+    pub(crate) outcomes: BTreeMap<(&'static str, &'static str), u64>,
+}
+
+/// Writes events and outputs to a transaction, which begins with the first record.
+pub(crate) struct Transaction {
+    producer: Box<dyn TransactionalProducer>,
+    topics: TopicCounts,
+    content: Option<Content>,
+    value: Vec<u8>,
+}
+
+impl Transaction {
+    /// No transaction is open yet.
+    pub(crate) fn new(producer: Box<dyn TransactionalProducer>, topics: TopicCounts) -> Self {
+        Self { producer, topics, content: None, value: Vec::new() }
+    }
+
+    /// What the open transaction holds; none if none is open.
+    pub(crate) fn content(&self) -> Option<&Content> {
+        self.content.as_ref()
+    }
+
+    /// What the open transaction holds; opens one if none is.
+    pub(crate) fn open(&mut self) -> Result<&mut Content, Error> {
+        if self.content.is_none() {
+            self.producer.begin()?;
+        }
+        Ok(self.content.get_or_insert_with(Content::default))
+    }
+
+    /// Writes a record of the journal, encoded by `encode`.
+    pub(crate) fn write_event(
+        &mut self,
+        topic: &'static str,
+        partition: u32,
+        now: Timestamp,
+        key: Option<&[u8]>,
+        trace: &[Header],
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), Error> {
+        let mut value = std::mem::take(&mut self.value);
+        value.clear();
+        encode(&mut value);
+        let written = self.write(topic, partition, now, key, Some(&value), trace);
+        self.value = value;
+        written
+    }
+
+    /// Writes a record of another topic.
+    pub(crate) fn write_output(
+        &mut self,
+        output: &Output,
+        input_partition: u32,
+        now: Timestamp,
+        trace: &[Header],
+    ) -> Result<(), Error> {
+        let key = output.key.as_deref();
+        let count = self.topics.get(output.topic).copied().unwrap_or(1);
+        let partition = match output.placement {
+            Placement::ByKey => partition_for_key(key.unwrap_or_default(), count),
+            // A dead letter of a topic with more partitions than its own goes round.
+            Placement::SameAsInput => input_partition % count,
+        };
+        let mut value = std::mem::take(&mut self.value);
+        value.clear();
+        let written = match &output.payload {
+            Payload::Approved(record) => {
+                settle_schema::encode(record, &mut value);
+                self.write(output.topic, partition, now, key, Some(&value), trace)
+            }
+            Payload::Result(record) => {
+                settle_schema::encode(record, &mut value);
+                self.write(output.topic, partition, now, key, Some(&value), trace)
+            }
+            Payload::Ledger(record) => {
+                settle_schema::encode(record, &mut value);
+                self.write(output.topic, partition, now, key, Some(&value), trace)
+            }
+            Payload::Payout(record) => {
+                settle_schema::encode(record, &mut value);
+                self.write(output.topic, partition, now, key, Some(&value), trace)
+            }
+            Payload::DeadLetter { value, headers } => {
+                let mut all: Vec<Header> = trace.to_vec();
+                all.extend(headers.iter().map(|(name, text)| Header::new(*name, text.clone().into_bytes())));
+                self.write(output.topic, partition, now, key, value.as_deref(), &all)
+            }
+        };
+        self.value = value;
+        written
+    }
+
+    fn write(
+        &mut self,
+        topic: &str,
+        partition: u32,
+        now: Timestamp,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+        headers: &[Header],
+    ) -> Result<(), Error> {
+        let Some((topic, _)) = self.topics.get_key_value(topic) else {
+            return Err(settle_log::Error::UnknownTopic { topic: topic.to_owned() }.into());
+        };
+        let record = OutputRecord { topic, partition, timestamp_ms: now.as_millis(), key, value, headers };
+        self.producer.send(&record)?;
+        if let Some(content) = &mut self.content {
+            content.records += 1;
+        }
+        Ok(())
+    }
+
+    /// Ends the open transaction, whatever comes of it; returns what it held.
+    pub(crate) fn close(&mut self) -> Option<Content> {
+        self.content.take()
+    }
+
+    /// The producer, to commit or abort with.
+    pub(crate) fn producer(&mut self) -> &mut dyn TransactionalProducer {
+        &mut *self.producer
+    }
+
+    /// Replaces the producer after a commit of unknown outcome: the new one fences the old.
+    pub(crate) fn replace_producer(&mut self, producer: Box<dyn TransactionalProducer>) {
+        self.producer = producer;
+        self.content = None;
+    }
+}
+
+/// The trace context of an input record, to be copied to what it causes.
+pub(crate) fn trace_of(headers: &[Header]) -> Vec<Header> {
+    headers.iter().filter(|candidate| &*candidate.name == header::TRACEPARENT).cloned().collect()
+}

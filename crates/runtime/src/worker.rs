@@ -1,0 +1,561 @@
+//! A worker: one thread, one consumer, one transactional producer, and the partitions assigned to it.
+//!
+//! The loop is [`Worker::turn`]: poll a bounded batch; restore what was assigned; decode and prefetch; for each
+//! record decide, evolve into the overlay, produce events and projections; at the commit interval or limit send
+//! offsets and commit; only then write the store.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use settle_engine::{Input, Stage};
+use settle_log::{
+    AssignmentChange, CommitError, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Record, TopicName,
+    TopicPartition,
+};
+use settle_store::Resources;
+use settle_types::Timestamp;
+use settle_types::event::ConfigActivation;
+
+use crate::clock::{WallClock, monotonic_now};
+use crate::codec::{StageCodec, position, signed_offset, unsigned_offset};
+use crate::error::Error;
+use crate::partition::Partition;
+use crate::queue::{Order, Queues};
+use crate::restore::Restore;
+use crate::stats::Stats;
+use crate::transaction::{Transaction, TopicCounts, trace_of};
+
+/// Settings of a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerOptions {
+    /// Prefix of the consumer group and of transactional ids.
+    pub application: String,
+    /// Ordinal of this process among its peers.
+    pub instance: u32,
+    /// Where the stores stand: a folder per stage and partition.
+    pub state_directory: PathBuf,
+    /// Records decided between two polls, at most.
+    pub batch_records: usize,
+    /// Time between two commits, at most.
+    pub commit_interval: Duration,
+    /// Input records of a transaction, at most.
+    pub commit_records: u64,
+    /// Records polled ahead per partition, at most.
+    pub queue_records: usize,
+    /// Due rows handled before the worker looks at its limits again.
+    pub tick_items: usize,
+    /// Bytes that a store may hold unflushed: they are replayed after a crash.
+    pub max_unflushed_bytes: u64,
+    /// Aborted transactions in a row after which the worker gives up.
+    pub max_aborts: u32,
+}
+
+impl Default for WorkerOptions {
+    fn default() -> Self {
+        Self {
+            application: "settle".to_owned(),
+            instance: 0,
+            state_directory: PathBuf::from("state"),
+            batch_records: 1_000,
+            commit_interval: Duration::from_millis(100),
+            commit_records: 10_000,
+            queue_records: 2_000,
+            tick_items: 256,
+            max_unflushed_bytes: 16 << 20,
+            max_aborts: 5,
+        }
+    }
+}
+
+/// What all workers of a process share.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) log: Arc<dyn Log>,
+    pub(crate) resources: Resources,
+    pub(crate) clock: Arc<dyn WallClock>,
+    pub(crate) stats: Arc<Stats>,
+    pub(crate) options: WorkerOptions,
+}
+
+enum Slot<S: StageCodec> {
+    Restoring(Box<Partition<S>>, Restore),
+    Ready(Box<Partition<S>>),
+}
+
+/// A worker of one stage.
+pub struct Worker<S: StageCodec> {
+    shared: Shared,
+    group: String,
+    transactional_id: String,
+    activation: ConfigActivation,
+    partition_count: u32,
+    consumer: Box<dyn Consumer>,
+    transaction: Transaction,
+    slots: BTreeMap<u32, Slot<S>>,
+    queues: Queues,
+    order: Order,
+    last_commit: Instant,
+    aborts_in_a_row: u32,
+}
+
+impl<S: StageCodec> Worker<S> {
+    /// Joins the stage's group as worker `ordinal` of `count`; restores when its partitions arrive.
+    pub(crate) fn new(
+        shared: Shared,
+        activation: ConfigActivation,
+        member: Member,
+        order: Order,
+    ) -> Result<Self, Error> {
+        let topics = topic_counts(&*shared.log)?;
+        let partition_count = check_partition_counts::<S>(&topics)?;
+        let group = group_name::<S>(&shared.options.application);
+        let transactional_id = format!("{group}-{}-{}", shared.options.instance, member.ordinal);
+        let consumer = shared.log.consumer(ConsumerOptions {
+            group: group.clone(),
+            primary: S::PRIMARY.into(),
+            secondaries: S::SECONDARIES.iter().map(|topic| TopicName::from(*topic)).collect(),
+            member,
+        })?;
+        let producer = shared.log.producer(&transactional_id)?;
+        let queues = Queues::new(shared.options.queue_records);
+        Ok(Self {
+            shared,
+            group,
+            transactional_id,
+            activation,
+            partition_count,
+            consumer,
+            transaction: Transaction::new(producer, topics),
+            slots: BTreeMap::new(),
+            queues,
+            order,
+            last_commit: monotonic_now(),
+            aborts_in_a_row: 0,
+        })
+    }
+
+    /// Works until every input is at its end and all is committed, or until told to stop.
+    pub(crate) fn run_until_idle(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+        self.queues.reopen_ends();
+        loop {
+            if is_stopped() {
+                return self.commit();
+            }
+            self.turn(Duration::ZERO)?;
+            let is_restored = self.slots.values().all(|slot| matches!(slot, Slot::Ready(_)));
+            if is_restored && !self.slots.is_empty() && self.queues.is_idle() {
+                return self.commit();
+            }
+            if self.slots.is_empty() {
+                // More workers than partitions: nothing will come.
+                return Ok(());
+            }
+        }
+    }
+
+    /// Works until told to stop; then commits what was decided.
+    pub(crate) fn run_until(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+        while !is_stopped() {
+            self.turn(self.shared.options.commit_interval)?;
+        }
+        self.commit()
+    }
+
+    /// Handles what finishing a run concerns, whatever its time: open batches are closed and paid.
+    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+        let wall = self.shared.clock.now();
+        for number in self.ready_numbers() {
+            loop {
+                let limit = self.shared.options.tick_items;
+                let partition = self.ready(number);
+                let commands = partition.to_finish(limit)?;
+                if commands.is_empty() {
+                    break;
+                }
+                let config = partition.config().expect("a ready partition has a configuration");
+                let now = S::idle_now(&partition.meta, config, wall);
+                for command in &commands {
+                    self.decide(number, command, now, None)?;
+                }
+                self.commit_if_full()?;
+            }
+        }
+        self.commit()
+    }
+
+    /// Flushes the stores, so that the next start has nothing to replay.
+    pub(crate) fn close(self) -> Result<(), Error> {
+        for slot in self.slots.into_values() {
+            match slot {
+                Slot::Restoring(partition, _) | Slot::Ready(partition) => partition.close()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn of the loop.
+    fn turn(&mut self, wait: Duration) -> Result<(), Error> {
+        self.poll(wait)?;
+        self.restore_a_step()?;
+        let records = self.queues.take(self.order, self.shared.options.batch_records);
+        let batch = self.decode_and_prefetch(records)?;
+        for (record, command) in batch {
+            self.process(&record, command)?;
+            self.commit_if_full()?;
+        }
+        self.tick_all()?;
+        if self.last_commit.elapsed() >= self.shared.options.commit_interval {
+            self.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Polls if nothing is known to come next, and takes assignment changes.
+    fn poll(&mut self, wait: Duration) -> Result<(), Error> {
+        let (pause, resume) = self.queues.flow();
+        self.consumer.pause(&pause);
+        self.consumer.resume(&resume);
+        if !self.slots.is_empty() && !self.queues.needs_poll(self.order) {
+            return Ok(());
+        }
+        let limit = PollLimit { records: self.shared.options.batch_records, bytes: 8 << 20 };
+        let has_work = self.transaction.content().is_some() || self.has_restores();
+        let poll = self.consumer.poll(limit, if has_work { Duration::ZERO } else { wait })?;
+        for change in poll.assignment {
+            match change {
+                AssignmentChange::Assigned(numbers) => self.assigned(&numbers)?,
+                AssignmentChange::Revoked(numbers) => {
+                    self.commit()?;
+                    self.give_up(&numbers)?;
+                }
+                // The generation is gone: what is open cannot be committed any more.
+                AssignmentChange::Lost(numbers) => {
+                    self.abort()?;
+                    self.give_up(&numbers)?;
+                }
+            }
+        }
+        for record in poll.records {
+            self.queues.push(record);
+        }
+        for end in &poll.ends {
+            self.queues.reached_end(end);
+        }
+        Ok(())
+    }
+
+    fn assigned(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        for number in numbers {
+            let folder = self.shared.options.state_directory.join(S::NAME).join(number.to_string());
+            let store = settle_store::open_or_rebuild::<S::Row>(
+                &folder,
+                &self.shared.resources,
+                settle_store::Identity {
+                    stage: S::NAME,
+                    partition: *number,
+                    fold_version: settle_engine::FOLD_VERSION,
+                },
+            )?;
+            let partition = Box::new(Partition::new(*number, Box::new(store))?);
+            let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
+            self.slots.insert(*number, Slot::Restoring(partition, restore));
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        for number in numbers {
+            self.queues.close(*number);
+            match self.slots.remove(number) {
+                Some(Slot::Restoring(partition, _) | Slot::Ready(partition)) => partition.close()?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn has_restores(&self) -> bool {
+        self.slots.values().any(|slot| matches!(slot, Slot::Restoring(..)))
+    }
+
+    fn ready_numbers(&self) -> Vec<u32> {
+        let ready = self.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Ready(_)));
+        ready.map(|(number, _)| *number).collect()
+    }
+
+    fn ready(&mut self, number: u32) -> &mut Partition<S> {
+        match self.slots.get_mut(&number) {
+            Some(Slot::Ready(partition)) => partition,
+            // I5: no queue is open before the restore has ended, so that no record gets here.
+            _ => panic!("I5: partition {number} is used before its restore has ended"),
+        }
+    }
+
+    /// Advances each restore by one bounded step; a partition that is done starts to read.
+    fn restore_a_step(&mut self) -> Result<(), Error> {
+        if !self.has_restores() {
+            return Ok(());
+        }
+        for number in self.slots.keys().copied().collect::<Vec<_>>() {
+            let Some(Slot::Restoring(partition, restore)) = self.slots.get_mut(&number) else { continue };
+            if !restore.step(partition, &self.shared.stats)? {
+                continue;
+            }
+            let positions = restore.positions::<S>(&self.group, number, &partition.meta)?;
+            self.start_reading(&positions)?;
+            if let Some(Slot::Restoring(partition, _)) = self.slots.remove(&number) {
+                self.slots.insert(number, Slot::Ready(partition));
+            }
+            self.activate(number)?;
+        }
+        Ok(())
+    }
+
+    fn start_reading(&mut self, positions: &[(TopicPartition, u64)]) -> Result<(), Error> {
+        for (input, next_offset) in positions {
+            self.consumer.seek(input, *next_offset)?;
+            self.queues.open(input.clone());
+        }
+        Ok(())
+    }
+
+    fn activate(&mut self, number: u32) -> Result<(), Error> {
+        let wall = self.shared.clock.now();
+        let activation = self.activation.clone();
+        let events = self.ready(number).activate(&activation, wall)?;
+        self.produce(number, &events, None, &[])
+    }
+
+    /// Decodes records and fetches, in few large reads, what their decisions will look at. A record that was
+    /// decided before is dropped (I4).
+    fn decode_and_prefetch(&mut self, records: Vec<Record>) -> Result<Vec<(Record, S::Command)>, Error> {
+        let wall = self.shared.clock.now();
+        let partition_count = self.partition_count;
+        let mut batch = Vec::with_capacity(records.len());
+        for record in records {
+            let partition = self.ready(record.partition);
+            if signed_offset(record.offset) < partition.meta.position(&record.topic) {
+                continue;
+            }
+            let config = partition.config().expect("a ready partition has a configuration");
+            let command = S::decode(&record, config, partition_count);
+            batch.push((record, command));
+        }
+        for number in self.ready_numbers() {
+            let mut commands =
+                batch.iter().filter(|(record, _)| record.partition == number).map(|(_, command)| command).peekable();
+            let Some(first) = commands.peek() else { continue };
+            let partition = self.ready(number);
+            let config = partition.config().expect("a ready partition has a configuration");
+            let now = S::now(&partition.meta, config, first, wall);
+            partition.prefetch(commands, now)?;
+        }
+        Ok(batch)
+    }
+
+    /// Decides one record, after the timers that its time sets off.
+    fn process(&mut self, record: &Record, command: S::Command) -> Result<(), Error> {
+        let wall = self.shared.clock.now();
+        let partition = self.ready(record.partition);
+        let config = partition.config().expect("a ready partition has a configuration");
+        let now = S::now(&partition.meta, config, &command, wall);
+        self.tick(record.partition, now)?;
+        self.decide(record.partition, &command, now, Some(record))?;
+        self.transaction.open()?.inputs += 1;
+        Ok(())
+    }
+
+    /// Handles what is due, in order of time, a bounded number at a time.
+    fn tick(&mut self, number: u32, now: Timestamp) -> Result<(), Error> {
+        loop {
+            let limit = self.shared.options.tick_items;
+            let commands = self.ready(number).due(now, limit)?;
+            if commands.is_empty() {
+                return Ok(());
+            }
+            for command in &commands {
+                self.decide(number, command, now, None)?;
+            }
+            self.commit_if_full()?;
+        }
+    }
+
+    /// Timers of partitions to which no record comes.
+    fn tick_all(&mut self) -> Result<(), Error> {
+        let wall = self.shared.clock.now();
+        for number in self.ready_numbers() {
+            let partition = self.ready(number);
+            let config = partition.config().expect("a ready partition has a configuration");
+            let now = S::idle_now(&partition.meta, config, wall);
+            self.tick(number, now)?;
+        }
+        Ok(())
+    }
+
+    fn decide(
+        &mut self,
+        number: u32,
+        command: &S::Command,
+        now: Timestamp,
+        record: Option<&Record>,
+    ) -> Result<(), Error> {
+        let events = self.ready(number).decide(command, now)?;
+        let trace = record.map(|record| trace_of(&record.headers)).unwrap_or_default();
+        self.produce(number, &events, record, &trace)
+    }
+
+    /// Writes events and what they project to. The first event is about the record.
+    fn produce(
+        &mut self,
+        number: u32,
+        events: &[S::Event],
+        record: Option<&Record>,
+        trace: &[Header],
+    ) -> Result<(), Error> {
+        let source = record.map(position);
+        for (index, event) in events.iter().enumerate() {
+            let input = record.zip(source.as_ref()).filter(|_| index == 0).map(|(record, position)| Input {
+                position,
+                key: record.key.as_deref(),
+                value: record.value.as_deref(),
+            });
+            let content = self.transaction.open()?;
+            content.partitions.insert(number);
+            *content.outcomes.entry((S::NAME, S::outcome(event))).or_default() += 1;
+            let now = S::envelope(event).now;
+            let key = S::journal_key(event, input.as_ref());
+            // I3: an event goes to the journal partition with the number of its input partition.
+            self.transaction.write_event(S::JOURNAL, number, now, key.as_deref(), trace, |value| {
+                S::encode(event, value);
+            })?;
+            for output in S::project(event, input.as_ref()) {
+                self.transaction.write_output(&output, number, now, trace)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commit_if_full(&mut self) -> Result<(), Error> {
+        let options = &self.shared.options;
+        let limit_rows = options.queue_records.saturating_mul(64);
+        let Some(content) = self.transaction.content() else { return Ok(()) };
+        let record_limit = usize::try_from(options.commit_records.saturating_mul(16)).unwrap_or(usize::MAX);
+        let is_full = content.inputs >= options.commit_records || content.records >= record_limit;
+        let has_many_rows = self.slots.values().any(|slot| match slot {
+            Slot::Ready(partition) => partition.cached_rows() > limit_rows,
+            Slot::Restoring(..) => false,
+        });
+        if is_full || has_many_rows { self.commit() } else { Ok(()) }
+    }
+
+    /// Sends offsets and commits; only then the stores follow (I1).
+    fn commit(&mut self) -> Result<(), Error> {
+        self.last_commit = monotonic_now();
+        let Some(content) = self.transaction.content() else { return Ok(()) };
+        let numbers: Vec<u32> = content.partitions.iter().copied().collect();
+        let metadata = self.consumer.group_metadata()?;
+        if !metadata.is_joined() {
+            return self.abort();
+        }
+        // Every partition that the transaction writes, changed or not: the generation check of the offsets is
+        // the only fence against a zombie, so that a transaction of timers alone needs them too.
+        let mut offsets = Vec::new();
+        for number in &numbers {
+            for topic in std::iter::once(S::PRIMARY).chain(S::SECONDARIES.iter().copied()) {
+                let next_offset = unsigned_offset(self.ready(*number).meta.position(topic));
+                offsets.push((TopicPartition::new(topic, *number), next_offset));
+            }
+        }
+        self.transaction.producer().send_offsets(&metadata, &offsets)?;
+        let outcome = self.transaction.producer().commit();
+        let content = self.transaction.close().unwrap_or_default();
+        match outcome {
+            Ok(committed) => {
+                self.aborts_in_a_row = 0;
+                self.shared.stats.committed(content.inputs, &content.outcomes);
+                for number in numbers {
+                    let partition = self.ready(number);
+                    let next = committed.next_offsets.get(&partition.journal).copied();
+                    let next = next.expect("a commit says where each partition that it wrote ends");
+                    partition.persist(next)?;
+                    let max_unflushed_bytes = self.shared.options.max_unflushed_bytes;
+                    self.ready(number).flush_beyond(max_unflushed_bytes)?;
+                }
+                Ok(())
+            }
+            Err(CommitError::Aborted { reason }) => self.start_over(reason, false),
+            Err(CommitError::Unknown { reason }) => self.start_over(reason, true),
+            Err(CommitError::Fenced { reason } | CommitError::Fatal { reason }) => Err(reason.into()),
+        }
+    }
+
+    /// Drops what is open and decides it again from the last commit.
+    fn abort(&mut self) -> Result<(), Error> {
+        if self.transaction.close().is_some() {
+            self.transaction.producer().abort()?;
+            self.shared.stats.aborted();
+            self.restore_all()?;
+        }
+        Ok(())
+    }
+
+    /// After a transaction that failed, or of which it is not known. Unknown: a new producer fences the old
+    /// one, and the journal says what came of it.
+    fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<(), Error> {
+        self.aborts_in_a_row += 1;
+        self.shared.stats.aborted();
+        tracing::warn!(stage = S::NAME, attempt = self.aborts_in_a_row, %reason, "a transaction is decided again");
+        if self.aborts_in_a_row >= self.shared.options.max_aborts {
+            let attempts = self.aborts_in_a_row;
+            return Err(Error::TransactionFailed { stage: S::NAME, attempts, last: reason });
+        }
+        if is_unknown {
+            self.transaction.replace_producer(self.shared.log.producer(&self.transactional_id)?);
+        }
+        self.restore_all()
+    }
+
+    /// Drops all overlays and restores from store and journal; the inputs are sought again (an abort does not
+    /// rewind a consumer).
+    fn restore_all(&mut self) -> Result<(), Error> {
+        let slots = std::mem::take(&mut self.slots);
+        for (number, slot) in slots {
+            self.queues.close(number);
+            let mut partition = match slot {
+                Slot::Restoring(partition, _) | Slot::Ready(partition) => partition,
+            };
+            partition.roll_back()?;
+            let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
+            self.slots.insert(number, Slot::Restoring(partition, restore));
+        }
+        Ok(())
+    }
+}
+
+/// Consumer group of a stage.
+pub(crate) fn group_name<S: Stage>(application: &str) -> String {
+    format!("{application}-{}", S::NAME)
+}
+
+fn topic_counts(log: &dyn Log) -> Result<TopicCounts, Error> {
+    Ok(log.topics()?.into_iter().map(|topic| (topic.name, topic.partitions)).collect())
+}
+
+/// Inputs, journal and ledger of a stage have equal counts (I3); returns the count.
+fn check_partition_counts<S: Stage>(topics: &TopicCounts) -> Result<u32, Error> {
+    let count = |topic: &str| {
+        let found = topics.get(topic).copied();
+        found.ok_or_else(|| settle_log::Error::UnknownTopic { topic: topic.to_owned() })
+    };
+    let expected = count(S::PRIMARY)?;
+    for topic in S::SECONDARIES.iter().chain(S::SAME_PARTITION_OUTPUTS).copied().chain([S::JOURNAL]) {
+        let found = count(topic)?;
+        if found != expected {
+            let (topic, primary) = (topic.to_owned(), S::PRIMARY.to_owned());
+            return Err(Error::PartitionCounts { topic, found, expected, primary });
+        }
+    }
+    Ok(expected)
+}

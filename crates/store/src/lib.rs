@@ -1,0 +1,27 @@
+//! The state of one stage and one partition: its rows and how far its journal was folded into them.
+//!
+//! Owns how rows and progress are kept, made durable, expired and listed: [`Store`] on RocksDB and
+//! [`MemoryStore`] for tests and the simulator, behind [`StateStore`]. Must not know what a row means, what a
+//! journal or a transaction is, or what time it is: it stores what it is handed, after the journal has it (I1).
+
+mod collection;
+mod error;
+mod memory;
+mod options;
+mod progress;
+mod state_store;
+mod store;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod twin_tests;
+
+pub use error::Error;
+pub use memory::MemoryStore;
+pub use options::{MemoryUse, Resources, StoreOptions};
+pub use progress::{Identity, PROGRESS_VERSION, Progress};
+pub use state_store::{Dump, StateStore, following};
+pub use store::Store;
