@@ -1,1 +1,54 @@
-fn main() {}
+//! The binary `settle`: reads the command line and the configuration, and runs one command.
+//!
+//! Owns what a person sees: arguments, output, logs, exit codes. Judges nothing itself.
+
+mod args;
+mod commands;
+mod failure;
+mod open;
+mod output;
+mod report;
+mod settings;
+mod signals;
+mod telemetry;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::args::{Arguments, Command};
+
+/// How a command ended, if it did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ended {
+    /// All is done.
+    Done,
+    /// Done, but some input was rejected or a check found something.
+    WithFindings,
+    /// Interrupted; what was committed stays.
+    Interrupted,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(Ended::Done) => ExitCode::SUCCESS,
+        Ok(Ended::WithFindings) => ExitCode::from(3),
+        Ok(Ended::Interrupted) => ExitCode::from(130),
+        Err(error) => failure::report(&error),
+    }
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
+    let common = &arguments.common;
+    match &arguments.command {
+        Command::Demo(demo) => commands::demo::run(common, demo),
+        Command::Run(run) => commands::run::run(common, run),
+        Command::Produce(produce) => commands::produce::run(common, produce),
+        Command::Topics(topics) => commands::topics::run(common, topics),
+        Command::DeadLetter(dead_letter) => commands::dead_letter::run(common, dead_letter),
+        Command::Inspect(inspect) => commands::inspect::run(common, inspect),
+        Command::Config(config) => commands::config::run(common, config),
+        Command::Rules(rules) => commands::config::rules(common, rules),
+    }
+}

@@ -47,7 +47,8 @@ impl ClockConfig {
             return clock.max(wall);
         }
         let Some(requested_at) = requested_at else { return clock.max(Timestamp::EPOCH) };
-        let within_jump = clock < Timestamp::EPOCH
+        // Up to the epoch no dated request was seen: an activation or a malformed record has set the clock.
+        let within_jump = clock <= Timestamp::EPOCH
             || requested_at <= clock.saturating_add(Duration::from_seconds(self.max_event_jump_seconds));
         let within_skew = requested_at <= wall.saturating_add(self.max_clock_skew());
         if within_jump && within_skew { clock.max(requested_at) } else { clock.max(Timestamp::EPOCH) }
@@ -88,6 +89,7 @@ mod tests {
         let wall = at(1_000_000);
         let cases = [
             ("the first request sets it", Timestamp::MIN, 5_000, at(5_000), false),
+            ("also after an activation, which is not dated", Timestamp::EPOCH, 5_000, at(5_000), false),
             ("a later one moves it", at(5_000), 5_100, at(5_100), false),
             ("an earlier one leaves it", at(5_000), 4_000, at(5_000), false),
             ("a jump does not move it", at(5_000), 5_101, at(5_000), true),

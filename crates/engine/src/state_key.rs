@@ -119,6 +119,20 @@ impl KeyBuilder {
     }
 }
 
+/// The text components at the beginning of a key that has no time in front, for people who look into a store.
+pub fn parts_of(key: &StateKey) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut rest = key.as_bytes().get(1..).unwrap_or_default();
+    while let Some((length, tail)) = rest.split_first_chunk::<2>() {
+        let length = usize::from(u16::from_be_bytes(*length));
+        // What is left is no text: a day.
+        let Some((text, tail)) = tail.split_at_checked(length) else { break };
+        parts.push(String::from_utf8_lossy(text).into_owned());
+        rest = tail;
+    }
+    parts
+}
+
 /// Big-endian with the sign bit flipped: negative numbers sort before positive ones.
 fn flip(number: i64) -> [u8; 8] {
     (number ^ i64::MIN).to_be_bytes()

@@ -236,7 +236,7 @@ impl<S: StageCodec> Partition<S> {
 
     /// Bounds the tail that a crash leaves to replay.
     pub(crate) fn flush_beyond(&mut self, max_unflushed_bytes: u64) -> Result<(), Error> {
-        if self.store.unflushed_bytes() > max_unflushed_bytes {
+        if self.store.unflushed_bytes()? > max_unflushed_bytes {
             self.store.flush()?;
         }
         Ok(())

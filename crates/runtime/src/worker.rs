@@ -14,7 +14,7 @@ use settle_log::{
     AssignmentChange, CommitError, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Record, TopicName,
     TopicPartition,
 };
-use settle_store::Resources;
+use settle_store::{Identity, Resources, Store};
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
@@ -248,21 +248,33 @@ impl<S: StageCodec> Worker<S> {
 
     fn assigned(&mut self, numbers: &[u32]) -> Result<(), Error> {
         for number in numbers {
-            let folder = self.shared.options.state_directory.join(S::NAME).join(number.to_string());
-            let store = settle_store::open_or_rebuild::<S::Row>(
-                &folder,
-                &self.shared.resources,
-                settle_store::Identity {
-                    stage: S::NAME,
-                    partition: *number,
-                    fold_version: settle_engine::FOLD_VERSION,
-                },
-            )?;
+            let store = self.open_store(*number)?;
             let partition = Box::new(Partition::new(*number, Box::new(store))?);
             let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
             self.slots.insert(*number, Slot::Restoring(partition, restore));
         }
         Ok(())
+    }
+
+    /// Opens a partition's store. One that this build cannot read, or that is damaged, is built again from the
+    /// journal, as long as the journal is whole.
+    fn open_store(&self, number: u32) -> Result<Store<S::Row>, Error> {
+        let folder = self.shared.options.state_directory.join(S::NAME).join(number.to_string());
+        let identity =
+            Identity { stage: S::NAME, partition: number, fold_version: settle_engine::FOLD_VERSION };
+        match Store::open(&folder, &self.shared.resources, identity) {
+            Err(error) if error.is_cured_by_rebuild() => {
+                let journal = TopicPartition::new(S::JOURNAL, number);
+                let is_whole = self.shared.log.reader()?.start_offset(&journal)? == 0;
+                if !is_whole {
+                    return Err(error.into());
+                }
+                tracing::warn!(%journal, %error, "the store is built again from the journal");
+                Store::<S::Row>::destroy(&folder)?;
+                Ok(Store::open(&folder, &self.shared.resources, identity)?)
+            }
+            opened => Ok(opened?),
+        }
     }
 
     fn give_up(&mut self, numbers: &[u32]) -> Result<(), Error> {

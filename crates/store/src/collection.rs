@@ -82,7 +82,11 @@ impl CompactionFilter for ExpiryFilter {
     fn filter(&mut self, _level: u32, key: &[u8], value: &[u8]) -> CompactionDecision {
         // Progress has another encoding: its bytes must not be read as an expiry.
         let is_row = key.first().is_some_and(|table| *table != PROGRESS_TABLE);
-        if is_row && is_gone(value, self.horizon) { CompactionDecision::Remove } else { CompactionDecision::Keep }
+        if is_row && is_gone(value, self.horizon) {
+            CompactionDecision::Remove
+        } else {
+            CompactionDecision::Keep
+        }
     }
 
     fn name(&self) -> &CStr {

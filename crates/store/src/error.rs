@@ -148,7 +148,9 @@ impl Error {
                 "Check the disk. The journal has everything that the store has: remove the store's directory and \
                  restart, and it is rebuilt from the journal."
             }
-            Self::DiskFull { .. } => "Nothing is lost: the journal has it. Free space or raise the limit, then restart.",
+            Self::DiskFull { .. } => {
+                "Nothing is lost: the journal has it. Free space or raise the limit, then restart."
+            }
             Self::ReadOnly { .. } => "Check mount options and permissions of the directory.",
             Self::Io { .. } => "Look at the operating system's words and its log; the disk may be failing.",
             Self::VersionMismatch { .. } => {
@@ -234,8 +236,17 @@ mod tests {
             Error::DiskFull { directory: directory.clone(), detail: detail.clone() },
             Error::ReadOnly { directory: directory.clone(), detail: detail.clone() },
             Error::Io { operation: "open", directory: directory.clone(), detail: detail.clone() },
-            Error::VersionMismatch { directory: directory.clone(), what: "fold version", found: 2, expected: 1 },
-            Error::WrongIdentity { directory: directory.clone(), found: "a/1".into(), expected: "a/2".into() },
+            Error::VersionMismatch {
+                directory: directory.clone(),
+                what: "fold version",
+                found: 2,
+                expected: 1,
+            },
+            Error::WrongIdentity {
+                directory: directory.clone(),
+                found: "a/1".into(),
+                expected: "a/2".into(),
+            },
             Error::Failed { directory: directory.clone() },
             Error::Unexpected { operation: "open", directory, detail },
             Error::InvalidOptions { what: "a store needs at least 1 thread".into() },

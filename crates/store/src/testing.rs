@@ -93,7 +93,7 @@ pub(crate) fn contents(
     store: &dyn StateStore<TestRow>,
     now: Timestamp,
 ) -> (Option<Progress>, Vec<(StateKey, Vec<u8>)>) {
-    let rows = store.dump(now).expect("the dump starts").collect::<Result<_, _>>().expect("the dump ends");
+    let rows = store.dump(now).collect::<Result<_, _>>().expect("the dump ends");
     (store.progress().cloned(), rows)
 }
 

@@ -11,7 +11,7 @@ use settle_types::event::{ConfigActivation, EventKind, SourcePosition};
 use settle_types::request::EventType;
 use settle_types::{Timestamp, reason};
 
-use super::command::{Command, Request, Valid};
+use super::command::{Command, Request, ResultRecord, Valid};
 use super::config::AuthorizeConfig;
 use super::state::{self, AuthorizeRow, PaymentRow};
 use super::{follow_up, transition};
@@ -88,10 +88,7 @@ pub(super) fn decide(
             let change = transition::execution_due(&context, scheduled);
             events.transition(None, Some(change));
         }
-        Command::Result(result) => {
-            let changes = transition::settlement_refusal(&context, result);
-            events.transitions_of_input(&result.position, changes);
-        }
+        Command::Result(record) => decide_result(&context, record, &mut events),
         Command::Activate(activation) => events.config(activation.clone()),
     }
     events.events
@@ -135,6 +132,17 @@ fn decide_request(context: &Context<'_>, request: &Request, events: &mut Events)
     );
     for transition in judgement.transitions {
         events.transition(None, Some(transition));
+    }
+}
+
+fn decide_result(context: &Context<'_>, record: &ResultRecord, events: &mut Events) {
+    let position = &record.position;
+    match &record.decoded {
+        Ok(result) => {
+            let changes = transition::settlement_refusal(context, result);
+            events.transitions_of_input(position, changes);
+        }
+        Err(malformed) => events.decision(position, invalid(position, None, malformed)),
     }
 }
 

@@ -48,6 +48,9 @@ fn apply_decision(rows: &mut Rows<AuthorizeRow>, now: Timestamp, decision: &Deci
         }),
     );
     let is_counted = payment.event_type == EventType::Payment && counts(decision.outcome);
+    // A scheduled payment is remembered from its execution on, which may be years ahead.
+    let scheduled_for = payment.execute_at.filter(|_| decision.outcome == Outcome::Scheduled);
+    let remembered_from = scheduled_for.unwrap_or(now);
     rows.put(
         state::own_key(payment),
         AuthorizeRow::Payment(PaymentRow {
@@ -57,14 +60,13 @@ fn apply_decision(rows: &mut Rows<AuthorizeRow>, now: Timestamp, decision: &Deci
             refunded: Minor::ZERO,
             disputed: Minor::ZERO,
             counted_on: is_counted.then(|| now.day()),
-            expires_at: now.saturating_add(PAYMENT_RETENTION),
+            expires_at: remembered_from.saturating_add(PAYMENT_RETENTION),
         }),
     );
     if is_counted {
         count(rows, now, payment, now.day(), 1);
     }
-    if decision.outcome == Outcome::Scheduled {
-        let execute_at = payment.execute_at.expect("a scheduled payment has its time");
+    if let Some(execute_at) = scheduled_for {
         let scheduled = ScheduledRow { decision_id: decision.decision_id.clone(), payment: payment.clone() };
         rows.put(state::scheduled_key(execute_at, payment), AuthorizeRow::Scheduled(scheduled));
     }
@@ -125,11 +127,17 @@ fn take_from_original(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &P
             change_payment(rows, now, original_key, |row| row.refunded = taken(row.refunded, amount, undo));
         }
         EventType::Chargeback => {
+            // What a reversal gave back before the chargeback was refused is not taken any more.
+            let own = state::payment(rows.get(&state::own_key(payment))).filter(|_| undo);
+            let reversed = own.map_or(Minor::ZERO, |row| row.disputed);
+            let amount = amount.minus(reversed).expect("reversals never exceed their chargeback");
             change_payment(rows, now, original_key, |row| row.disputed = taken(row.disputed, amount, undo));
         }
         EventType::ChargebackReversal => {
+            // A chargeback that was refused takes nothing, so that its refused reversal has nothing to restore.
             let chargeback = state::payment(rows.get(&original_key));
-            let disputed_key = chargeback.and_then(|row| state::original_key(&row.payment));
+            let standing = chargeback.filter(|row| row.status == Outcome::Approved);
+            let disputed_key = standing.and_then(|row| state::original_key(&row.payment));
             change_payment(rows, now, original_key, |row| row.disputed = taken(row.disputed, amount, undo));
             if let Some(disputed_key) = disputed_key {
                 change_payment(rows, now, disputed_key, |row| row.disputed = taken(row.disputed, amount, !undo));

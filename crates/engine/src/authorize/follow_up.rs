@@ -92,7 +92,8 @@ fn fits_remainder(payment: &Payment, original: &PaymentRow) -> Result<(), Reason
         EventType::Refund => original.refunded.wide() + original.disputed.wide(),
         _ => original.disputed.wide(),
     };
-    let left = original.payment.amount_minor.wide() - taken;
+    // A chargeback may take what was refunded already: then nothing is left, not less.
+    let left = (original.payment.amount_minor.wide() - taken).max(0);
     if payment.amount_minor.wide() > left {
         let detail = format!(
             "amount_minor: {} was found, {left} of the original are left",

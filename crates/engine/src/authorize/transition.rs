@@ -1,10 +1,10 @@
 //! Judges later changes of decided payments: a time that was reached, a refusal by SETTLE.
 
 use settle_risk::{Scope, Severity, Today};
-use settle_types::authorize::{Outcome, Transition, TransitionCause};
+use settle_types::authorize::{Outcome, PaymentResult, Transition, TransitionCause};
 use settle_types::request::EventType;
 
-use super::command::{Attributes, ResultRecord};
+use super::command::Attributes;
 use super::decide::Context;
 use super::state::{self, PaymentRow, ScheduledRow};
 
@@ -45,14 +45,15 @@ fn today_without(context: &Context<'_>, row: &PaymentRow) -> Today {
 
 /// SETTLE refused what was approved. Of a cancellation, the original stands again.
 ///
-/// Nothing changes for bytes that are no result, or where the payment has changed since.
-pub(super) fn settlement_refusal(context: &Context<'_>, record: &ResultRecord) -> Vec<Transition> {
-    let Ok(result) = &record.decoded else { return Vec::new() };
+/// Nothing changes where the payment is another one by now, or was refused before.
+pub(super) fn settlement_refusal(context: &Context<'_>, result: &PaymentResult) -> Vec<Transition> {
     let approved = &result.approved;
     let key = state::payment_key(&approved.debtor_account, &approved.merchant_id, &approved.payment_id);
     let Some(row) = context.payment(&key) else { return Vec::new() };
-    let is_current = row.decision_id == approved.decision_id && row.status == Outcome::Approved;
-    if !is_current {
+    // A payment whose cancellation is on its way to SETTLE can still be refused there. It must not stand again
+    // when its cancellation is refused in turn.
+    let stands = matches!(row.status, Outcome::Approved | Outcome::Cancelled);
+    if row.decision_id != approved.decision_id || !stands {
         return Vec::new();
     }
     let refusal = |row: &PaymentRow, to| Transition {

@@ -168,7 +168,8 @@ fn payment_method(method: &str) -> Result<(), Malformed> {
     text("payment_method", method, MAX_METHOD_CHARACTERS)?;
     let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if !method.bytes().all(is_name) {
-        let detail = format!("payment_method: {method:?} was found, capital letters, digits and _ were expected");
+        let shown = shorten(method);
+        let detail = format!("payment_method: {shown:?} was found, capital letters, digits and _ were expected");
         return Err(malformed(reason::FIELD_INVALID, detail));
     }
     Ok(())
@@ -197,6 +198,7 @@ fn dates_and_priority(requested: &PaymentRequested) -> Result<(), Malformed> {
 fn free_text(requested: &PaymentRequested) -> impl Iterator<Item = (&'static str, &str)> {
     let card = requested.card.as_ref();
     [
+        ("payment_method", Some(requested.payment_method.as_str())),
         ("card.token", card.map(|card| card.token.as_str())),
         ("card.bin", card.and_then(|card| card.bin.as_deref())),
         ("card.last4", card.and_then(|card| card.last4.as_deref())),

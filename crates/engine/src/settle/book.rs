@@ -207,7 +207,8 @@ pub(super) fn batch_for(
     Place { batch_id, sales_day, late_for, opened }
 }
 
-/// The batch's sums must stay in range, so that it can always be closed.
+/// The batch's sums must stay in range, so that it can always be closed. They count reserves that may still be
+/// released into it: a release cannot be refused.
 fn check_sums(
     context: &Context<'_>,
     approved: &PaymentApproved,
@@ -222,7 +223,8 @@ fn check_sums(
     add_to_totals(&mut totals, approved.event_type, approved.amount_minor, fee).map_err(|_| overflow())?;
     let gross = totals.sales_minor.wide() + totals.reversals_minor.wide() + totals.reserve_released_minor.wide();
     let taken = totals.refunds_minor.wide() + totals.chargebacks_minor.wide() + totals.fees_minor.wide().abs();
-    let widest = gross + taken + totals.carried_in_minor.wide().abs();
+    let reserved = context.cursor(&approved.merchant_id, approved.currency).reserved;
+    let widest = gross + taken + totals.carried_in_minor.wide().abs() + reserved.wide();
     if widest > i128::from(i64::MAX) { Err(overflow()) } else { Ok(()) }
 }
 

@@ -131,6 +131,7 @@ fn close_batch(rows: &mut Rows<SettleRow>, closed: &BatchClosed) {
     cursor.open_day = None;
     cursor.last_closed_day = Some(*sales_day);
     cursor.carried = closed.carried_out_minor;
+    cursor.reserved = cursor.reserved.plus(closed.reserve_minor).expect("reserves were part of sums in range");
     rows.put(cursor_key, SettleRow::Cursor(cursor));
 }
 
@@ -154,8 +155,11 @@ fn release_reserve(rows: &mut Rows<SettleRow>, released: &ReserveReleased) {
     let ReserveReleased { from_batch_id, merchant_id, currency, amount_minor, due_at, .. } = released;
     let due = reserve(from_batch_id, merchant_id, *currency, *amount_minor, *due_at);
     rows.remove(state::due_key(*due_at, &due));
-    let cursor = state::cursor(rows.get(&state::cursor_key(merchant_id, *currency)));
-    let open_day = cursor.and_then(|cursor| cursor.open_day).expect("a released reserve goes into an open batch");
+    let cursor_key = state::cursor_key(merchant_id, *currency);
+    let mut cursor = state::cursor(rows.get(&cursor_key)).copied().unwrap_or_default();
+    let open_day = cursor.open_day.expect("a released reserve goes into an open batch");
+    cursor.reserved = cursor.reserved.minus(*amount_minor).expect("a reserve is released once");
+    rows.put(cursor_key, SettleRow::Cursor(cursor));
     change_batch(rows, merchant_id, *currency, open_day, |row| {
         let sum = row.totals.reserve_released_minor.plus(*amount_minor);
         row.totals.reserve_released_minor = sum.expect("reserves were part of sums in range");

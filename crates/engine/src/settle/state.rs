@@ -70,6 +70,8 @@ pub struct CursorRow {
     pub last_closed_day: Option<Day>,
     /// What that left unpaid; below zero: owed by the merchant.
     pub carried: Minor,
+    /// Kept back from closed batches and not released yet: a later batch may have to take all of it.
+    pub reserved: Minor,
 }
 
 /// Debits less credits of an account in a currency.

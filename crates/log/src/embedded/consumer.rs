@@ -99,8 +99,8 @@ impl EmbeddedConsumer {
         }
     }
 
-    /// Collects records in turns. An error after the first record is left to the next poll, which meets
-    /// it again: otherwise the records collected so far would be lost.
+    /// Collects records in turns. An error after the first record is left to the next poll, whose first
+    /// turn meets it again: otherwise the records collected so far would be lost.
     fn fill(&mut self, limit: PollLimit) -> Result<Vec<Record>, Error> {
         let mut budget = Budget::new(limit);
         let mut records = Vec::new();
@@ -110,12 +110,17 @@ impl EmbeddedConsumer {
         while idle_turns < self.assigned.len() && !budget.is_spent() {
             let turn = self.next_turn;
             self.next_turn = (turn + 1) % self.assigned.len();
-            let taken = match self.take_turn(turn, turn_records, &mut budget, &mut records) {
-                Ok(taken) => taken,
-                Err(error) if records.is_empty() => return Err(error),
-                Err(_) => break,
-            };
-            idle_turns = if taken == 0 { idle_turns + 1 } else { 0 };
+            match self.take_turn(turn, turn_records, &mut budget, &mut records) {
+                Ok(0) => idle_turns += 1,
+                Ok(_) => idle_turns = 0,
+                Err(error) => {
+                    self.next_turn = turn;
+                    if records.is_empty() {
+                        return Err(error);
+                    }
+                    break;
+                }
+            }
         }
         Ok(records)
     }

@@ -133,11 +133,14 @@ fn write_format(directory: &Path, path: &Path) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&draft, path)?;
     File::open(directory)?.sync_all()?;
-    // The directory itself may be new.
-    match directory.canonicalize()?.parent() {
-        Some(parent) => File::open(parent)?.sync_all(),
-        None => Ok(()),
+    // The directory itself may be new. Its parent need not be ours to open: then the system decides when
+    // its name is durable, which nothing depends on but the log's very existence.
+    if let Some(parent) = directory.canonicalize()?.parent()
+        && let Err(error) = File::open(parent).and_then(|parent| parent.sync_all())
+    {
+        tracing::warn!(path = %parent.display(), %error, "could not sync the directory that holds the log");
     }
+    Ok(())
 }
 
 #[cfg(test)]

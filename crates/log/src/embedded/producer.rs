@@ -53,6 +53,7 @@ impl EmbeddedProducer {
         writer
             .check_epoch(&self.transactional_id, self.epoch)
             .map_err(|reason| CommitError::Fenced { reason })?;
+        writer.check_usable().map_err(|reason| CommitError::Fatal { reason })?;
         if transaction.is_empty() {
             return Ok(Committed::default());
         }

@@ -35,16 +35,21 @@ impl Shared {
         storage: Arc<dyn Storage>,
         access: Access,
     ) -> Result<Self, Error> {
+        let list_segments =
+            || storage.list_segments().map_err(|source| Error::reading("list", directory, source));
         let lock = match access {
             Access::Write => directory::lock_for_writing(directory)?,
-            Access::Read if directory.is_dir() => directory::lock_for_reading(directory)?,
+            Access::Read if directory.is_dir() => {
+                // Before the lock, which would leave a file in a directory that is no log.
+                directory::check_format(directory, access, !list_segments()?.is_empty())?;
+                directory::lock_for_reading(directory)?
+            }
             Access::Read => {
                 let what = "the directory does not exist";
                 return Err(Error::NotALog { path: directory.to_path_buf(), what });
             }
         };
-        let segments =
-            storage.list_segments().map_err(|source| Error::reading("list", directory, source))?;
+        let segments = list_segments()?;
         directory::check_format(directory, access, !segments.is_empty())?;
         let Recovered { index, active, next_sequence } =
             recover(storage.as_ref(), &segments, access, options.sync)?;

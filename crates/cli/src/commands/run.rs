@@ -1,0 +1,74 @@
+//! `settle run`: the stages, until idle or until stopped.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use serde::Serialize;
+use settle_runtime::clock::{SystemClock, monotonic_now};
+use settle_runtime::{Pipeline, RunMode, StageSelection, StatsSnapshot};
+use settle_store::Resources;
+
+use crate::args::{Common, OutputFormat, RunArguments, StageName};
+use crate::output::{self, Sheet, count};
+use crate::{Ended, open, settings, signals};
+
+/// Runs `settle run`.
+pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<Ended> {
+    let config = settings::load(common)?;
+    let stages = match arguments.stage {
+        StageName::All => StageSelection::All,
+        StageName::Authorize => StageSelection::Authorize,
+        StageName::Settle => StageSelection::Settle,
+    };
+    let options = settings::pipeline_options(&config, stages)?;
+    let log = open::log(&config)?;
+    open::create_topics(&*log, &config)?;
+    let resources = Resources::new(settings::store_options(&config))?;
+    tracing::info!(log = log.describe(), workers = options.workers, ?stages, "starting");
+    let pipeline = Pipeline::new(log, resources, Arc::new(SystemClock), options);
+    let stop = pipeline.stop_flag();
+    signals::stop_on_signal(Arc::clone(&stop))?;
+    let mode = match arguments.until_idle {
+        true => RunMode::UntilIdle { finish: arguments.finish },
+        false => RunMode::Continuous,
+    };
+    let started = monotonic_now();
+    pipeline.run(mode)?;
+    let was_stopped = stop.load(Ordering::Relaxed);
+    summary(&pipeline.stats().snapshot(), started, arguments.format);
+    let is_early = was_stopped && arguments.until_idle;
+    Ok(if is_early { Ended::Interrupted } else { Ended::Done })
+}
+
+#[derive(Serialize)]
+struct OutcomeRow {
+    stage: &'static str,
+    outcome: &'static str,
+    events: u64,
+}
+
+fn summary(stats: &StatsSnapshot, started: Instant, format: OutputFormat) {
+    let seconds = started.elapsed();
+    let title = format!(
+        "{} records decided in {}.{:03} s; {} commits, {} events replayed at the start",
+        count(stats.records),
+        seconds.as_secs(),
+        seconds.subsec_millis(),
+        count(stats.commits),
+        count(stats.replayed)
+    );
+    let mut sheet = Sheet::new(title.clone(), &["stage", "outcome", "events"], 2);
+    for ((stage, outcome), events) in &stats.outcomes {
+        match format {
+            OutputFormat::Json => output::json(&OutcomeRow { stage, outcome, events: *events }),
+            OutputFormat::Human => {
+                sheet.row([(*stage).to_owned(), (*outcome).to_owned(), count(*events)]);
+            }
+        }
+    }
+    match format {
+        OutputFormat::Human => sheet.print(),
+        OutputFormat::Json => output::message(title),
+    }
+}

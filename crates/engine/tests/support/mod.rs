@@ -1,0 +1,13 @@
+//! What the tests of the engine share: an in-memory shell around the stages, and builders of records.
+//!
+//! Each test file uses a part of it.
+#![allow(dead_code, missing_docs, unreachable_pub)]
+
+pub mod build;
+pub mod document;
+pub mod harness;
+pub mod model;
+pub mod pipeline;
+pub mod reasons;
+pub mod script;
+pub mod settle_script;
