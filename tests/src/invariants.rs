@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use settle_ledger::Chain;
 use settle_ledger::balance::TrialBalance;
 use settle_ledger::chain::transaction_id;
-use settle_ledger::Chain;
 use settle_types::authorize::{DecisionEvent, Outcome, PaymentApproved};
 use settle_types::event::{EventKind, SourcePosition};
 use settle_types::request::EventType;
@@ -149,7 +149,8 @@ fn settled(topics: &Topics) -> Vec<(PaymentApproved, SettlementOutcome)> {
 pub fn sums_approved(topics: &Topics) -> Sums {
     let mut sums = Sums::new();
     for event in topics.values::<DecisionEvent>(topic::DECIDED) {
-        let decided = event.decision.filter(|decision| decision.forwarded).and_then(|decision| decision.payment);
+        let decided =
+            event.decision.filter(|decision| decision.forwarded).and_then(|decision| decision.payment);
         let changed = event.transition.filter(|change| change.forwarded).map(|change| change.payment);
         for payment in decided.into_iter().chain(changed) {
             *sums.entry((payment.event_type, payment.currency)).or_default() += payment.amount_minor.wide();
@@ -170,7 +171,9 @@ pub fn sums_settled(topics: &Topics, outcome: SettlementOutcome) -> Sums {
 /// Number of decisions of AUTHORIZE by outcome.
 pub fn outcomes(topics: &Topics) -> BTreeMap<Outcome, usize> {
     let mut outcomes = BTreeMap::new();
-    for decision in topics.values::<DecisionEvent>(topic::DECIDED).into_iter().filter_map(|event| event.decision) {
+    for decision in
+        topics.values::<DecisionEvent>(topic::DECIDED).into_iter().filter_map(|event| event.decision)
+    {
         *outcomes.entry(decision.outcome).or_default() += 1;
     }
     outcomes
@@ -179,6 +182,9 @@ pub fn outcomes(topics: &Topics) -> BTreeMap<Outcome, usize> {
 /// The trial balance of the ledger.
 pub fn trial_balance(topics: &Topics) -> TrialBalance {
     let mut sums = TrialBalance::default();
-    topics.values::<LedgerTransaction>(topic::LEDGER_TRANSACTIONS).iter().for_each(|transaction| sums.add(transaction));
+    topics
+        .values::<LedgerTransaction>(topic::LEDGER_TRANSACTIONS)
+        .iter()
+        .for_each(|transaction| sums.add(transaction));
     sums
 }

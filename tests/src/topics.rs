@@ -48,6 +48,11 @@ impl Topics {
         Self { partitions }
     }
 
+    /// As [`Self::read`]; `None` where there is no log.
+    pub fn read_if_there(data: &Path) -> Option<Self> {
+        log_folder(data).join("FORMAT").is_file().then(|| Self::read(data))
+    }
+
     /// Each partition of a topic with its records.
     pub fn of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = (u32, &'a [Record])> {
         let of_topic = self.partitions.iter().filter(move |(partition, _)| &*partition.topic == topic);
@@ -114,7 +119,9 @@ impl Topics {
     /// Fails the test if any record of any topic but `except` holds these bytes in key, value or header.
     #[track_caller]
     pub fn assert_nowhere(&self, bytes: &[u8], except: &str) {
-        for record in self.partitions.iter().filter(|(name, _)| &*name.topic != except).flat_map(|(_, all)| all) {
+        for record in
+            self.partitions.iter().filter(|(name, _)| &*name.topic != except).flat_map(|(_, all)| all)
+        {
             let parts = record.headers.iter().map(|header| header.value.as_ref());
             let parts = parts.chain(record.key.as_deref()).chain(record.value.as_deref());
             for part in parts {
@@ -161,7 +168,8 @@ pub struct Writer {
 impl Writer {
     /// Opens the log below a data directory, and creates what is missing of it.
     pub fn open(data: &Path, partitions: u32) -> Self {
-        let log = EmbeddedLog::open(log_folder(data), EmbeddedOptions::default()).expect("the log can be written");
+        let log =
+            EmbeddedLog::open(log_folder(data), EmbeddedOptions::default()).expect("the log can be written");
         for name in topic::ALL {
             log.create_topic(name, partitions).expect("the topics can be created");
         }
@@ -180,7 +188,13 @@ impl Writer {
     }
 
     /// Adds a record to `payments.requested`; returns its offset.
-    pub fn send(&mut self, partition: u32, timestamp_ms: i64, key: Option<&[u8]>, value: Option<&[u8]>) -> u64 {
+    pub fn send(
+        &mut self,
+        partition: u32,
+        timestamp_ms: i64,
+        key: Option<&[u8]>,
+        value: Option<&[u8]>,
+    ) -> u64 {
         let topic = TopicName::from(topic::REQUESTED);
         let record = OutputRecord { topic: &topic, partition, timestamp_ms, key, value, headers: &[] };
         self.producer.send(&record).expect("the record fits into the transaction");

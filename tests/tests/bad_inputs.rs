@@ -77,14 +77,20 @@ fn undecodable(cases: &mut Cases) {
     cases.raw("a cut record", Some(cut), reason::UNDECODABLE);
     cases.raw("a record with bytes after it", Some(&longer), reason::UNDECODABLE);
     cases.raw("a record of another topic", Some(&[0, 0, 0, 0, 7, 2, b'a']), reason::UNDECODABLE);
-    cases.raw("a string of absurd length", Some(&[0, 0, 0, 0, 1, 2, 0xfe, 0xff, 0xff, 0xff, 0x0f]), reason::UNDECODABLE);
+    cases.raw(
+        "a string of absurd length",
+        Some(&[0, 0, 0, 0, 1, 2, 0xfe, 0xff, 0xff, 0xff, 0x0f]),
+        reason::UNDECODABLE,
+    );
     cases.raw("an unknown schema id", Some(&[0, 0, 0, 3, 231, 1, 2, 3]), reason::UNKNOWN_SCHEMA);
 }
 
 fn fields(cases: &mut Cases) {
     use reason::{EVENT_TYPE_UNKNOWN, FIELD_INVALID, FIELD_MISSING, FIELD_TOO_LONG, ORIGINAL_ID_INVALID};
     let long = "x".repeat(256);
-    cases.invalid("an unknown event type", EVENT_TYPE_UNKNOWN, |request| request.event_type = EventType::Unknown);
+    cases.invalid("an unknown event type", EVENT_TYPE_UNKNOWN, |request| {
+        request.event_type = EventType::Unknown
+    });
     cases.invalid("no payment id", FIELD_MISSING, |request| request.payment_id = "".into());
     cases.invalid("no idempotency key", FIELD_MISSING, |request| request.idempotency_key = "".into());
     cases.invalid("no debtor", FIELD_MISSING, |request| request.debtor_account = "".into());
@@ -93,12 +99,15 @@ fn fields(cases: &mut Cases) {
     cases.invalid("key too long", FIELD_TOO_LONG, |request| request.idempotency_key = long.as_str().into());
     cases.invalid("payment id too long", FIELD_TOO_LONG, |request| request.payment_id = long.as_str().into());
     cases.invalid("debtor too long", FIELD_TOO_LONG, |request| request.debtor_account = long.as_str().into());
-    cases.invalid("device too long", FIELD_TOO_LONG, |request| request.device_id = Some(long.as_str().into()));
+    cases
+        .invalid("device too long", FIELD_TOO_LONG, |request| request.device_id = Some(long.as_str().into()));
     cases.invalid("metadata too long", FIELD_TOO_LONG, |request| {
         request.metadata.insert("note".into(), "x".repeat(1_025).into());
     });
     cases.invalid("a control character", FIELD_INVALID, |request| request.payment_id = "p\n1".into());
-    cases.invalid("a method in small letters", FIELD_INVALID, |request| request.payment_method = "card".into());
+    cases.invalid("a method in small letters", FIELD_INVALID, |request| {
+        request.payment_method = "card".into()
+    });
     cases.invalid("a priority of ten", FIELD_INVALID, |request| request.priority = 10);
     cases.invalid("the year 1970", FIELD_INVALID, |request| request.requested_at = Timestamp::EPOCH);
     cases.invalid("a payment with an original", ORIGINAL_ID_INVALID, |request| {
@@ -125,7 +134,12 @@ fn money(cases: &mut Cases) {
 fn follow_ups(cases: &mut Cases) {
     use reason::{AMOUNT_ABOVE_REMAINDER, CURRENCY_MISMATCH, ORIGINAL_UNKNOWN, ORIGINAL_WRONG_TYPE};
     let declined = Outcome::Declined;
-    cases.request("a refund of nothing known", &refund("d-2", "r-0", "p-unknown", 1), declined, ORIGINAL_UNKNOWN);
+    cases.request(
+        "a refund of nothing known",
+        &refund("d-2", "r-0", "p-unknown", 1),
+        declined,
+        ORIGINAL_UNKNOWN,
+    );
     cases.approved("a payment of 10000", &payment("d-2", "p-2"));
     cases.approved("a refund of 6000", &refund("d-2", "r-1", "p-2", 6_000));
     cases.request("above the rest", &refund("d-2", "r-2", "p-2", 4_001), declined, AMOUNT_ABOVE_REMAINDER);
@@ -171,7 +185,12 @@ fn all_cases() -> Vec<Case> {
     follow_ups(&mut cases);
     repeats(&mut cases);
     clock(&mut cases);
-    cases.request("in the wrong partition", &payment("d-9", "p-9"), Outcome::Invalid, reason::WRONG_PARTITION);
+    cases.request(
+        "in the wrong partition",
+        &payment("d-9", "p-9"),
+        Outcome::Invalid,
+        reason::WRONG_PARTITION,
+    );
     cases.0.last_mut().expect("a case").displaced_by = 1;
     cases.0
 }
@@ -199,7 +218,12 @@ pub(crate) fn decisions(topics: &Topics) -> BTreeMap<(u32, u64), Decision> {
 }
 
 /// The dead letter of a source record, if there is one.
-pub(crate) fn dead_letter<'a>(topics: &'a Topics, source: &str, partition: u32, offset: u64) -> Option<&'a Record> {
+pub(crate) fn dead_letter<'a>(
+    topics: &'a Topics,
+    source: &str,
+    partition: u32,
+    offset: u64,
+) -> Option<&'a Record> {
     use settle_types::topic::header::{SOURCE_OFFSET, SOURCE_PARTITION, SOURCE_TOPIC};
     topics.records(topic::DEAD_LETTER).find(|record| {
         header(record, SOURCE_TOPIC) == source

@@ -82,7 +82,10 @@ fn a_card_number_in_any_field_is_refused_and_masked() {
     writer.commit();
 
     let ended = settle.run(&["run", "--until-idle", "--finish", "--log-level", "trace"]).expect_code(0);
-    assert!(!format!("{}{}", ended.stdout, ended.stderr).contains(CARD_NUMBER), "the log shows a card number");
+    assert!(
+        !format!("{}{}", ended.stdout, ended.stderr).contains(CARD_NUMBER),
+        "the log shows a card number"
+    );
     let topics = Topics::read(settle.data());
     invariants::check(&topics);
     topics.assert_nowhere(CARD_NUMBER.as_bytes(), topic::REQUESTED);
@@ -94,10 +97,18 @@ fn a_card_number_in_any_field_is_refused_and_masked() {
             "undecodable" => reason::UNDECODABLE,
             _ => reason::CARD_NUMBER_PRESENT,
         };
-        assert_eq!((decision.outcome, decision.reasons[0].code.as_str()), (Outcome::Invalid, expected), "{field}");
+        assert_eq!(
+            (decision.outcome, decision.reasons[0].code.as_str()),
+            (Outcome::Invalid, expected),
+            "{field}"
+        );
         let dead = dead_letter(&topics, topic::REQUESTED, partition, offset);
         let dead = dead.unwrap_or_else(|| panic!("{field}: has no dead letter"));
-        assert_eq!((header(dead, CODE).as_str(), header(dead, MASKED).as_str()), (expected, "true"), "{field}");
+        assert_eq!(
+            (header(dead, CODE).as_str(), header(dead, MASKED).as_str()),
+            (expected, "true"),
+            "{field}"
+        );
         let hash = blake3::hash(&value).to_hex().to_string();
         assert_eq!(header(dead, ORIGINAL_HASH), hash, "{field}: the hash of the original");
         let masked = dead.value.as_deref().unwrap_or_default();

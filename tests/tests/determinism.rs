@@ -74,12 +74,17 @@ fn workers_share_the_work_and_agree_on_decisions_and_totals() {
     let alone = Topics::read(alone.data());
     assert_rich(&alone);
     for workers in ["2", "3"] {
-        let settle = copy_of(&produced, &format!("workers-{workers}")).with(&format!("worker.workers={workers}"));
+        let settle =
+            copy_of(&produced, &format!("workers-{workers}")).with(&format!("worker.workers={workers}"));
         settle.settle();
         let shared = Topics::read(settle.data());
         invariants::check(&shared);
         assert_same_decisions(&alone, &shared, &format!("{workers} workers"));
-        assert_eq!(invariants::sums_approved(&alone), invariants::sums_approved(&shared), "{workers} workers");
+        assert_eq!(
+            invariants::sums_approved(&alone),
+            invariants::sums_approved(&shared),
+            "{workers} workers"
+        );
         let booked = |topics| invariants::sums_settled(topics, SettlementOutcome::Booked);
         assert_eq!(booked(&alone), booked(&shared), "{workers} workers");
     }
@@ -95,9 +100,9 @@ fn assert_same_decisions(alone: &Topics, shared: &Topics, what: &str) {
         let last = events.iter().rposition(|event| event.kind == EventKind::Decision);
         let decided = last.expect("every partition has decisions") + 1;
         assert_eq!(expected[..decided], found[..decided], "{what}: partition {partition}");
-        let has_refusals = events.iter().any(|event| {
-            event.input.as_ref().is_some_and(|input| input.topic == topic::RESULTS)
-        });
+        let has_refusals = events
+            .iter()
+            .any(|event| event.input.as_ref().is_some_and(|input| input.topic == topic::RESULTS));
         if !has_refusals {
             let name = TopicPartition::new(topic::DECIDED, partition);
             alone.assert_same_partition(shared, &name, what);
@@ -117,7 +122,8 @@ fn a_store_rebuilt_from_the_journal_is_the_same() {
     assert_eq!(before.len(), 8, "two stages of four partitions");
     assert!(before.values().all(|store| !store.rows.is_empty()), "every store has rows");
 
-    std::fs::rename(settle.data().join("state"), folder.path().join("old-state")).expect("the state can be moved");
+    std::fs::rename(settle.data().join("state"), folder.path().join("old-state"))
+        .expect("the state can be moved");
     settle.settle();
     topics.assert_same(&Topics::read(settle.data()), "a rebuild writes nothing");
     for (name, rebuilt) in state::dump(settle.data()) {

@@ -15,7 +15,8 @@ const RUN: [&str; 5] = ["run", "--until-idle", "--finish", "--log-level", "warn"
 
 /// Kills and restarts until a run ends by itself; returns how many runs were killed at work.
 fn run_through_kills(settle: &Settle, chance: &mut Chance, undisturbed: Duration) -> u32 {
-    let longest_micros = u64::try_from(undisturbed.as_micros()).expect("a run takes less than an age").max(2_000);
+    let longest_micros =
+        u64::try_from(undisturbed.as_micros()).expect("a run takes less than an age").max(2_000);
     let mut kills = 0;
     loop {
         let mut running = settle.start(&RUN);
@@ -37,7 +38,10 @@ fn kill_9_at_random_moments_changes_nothing() {
     // Small transactions, so that kills fall between, in and after many commits; frequent flushes, so that they
     // fall into those, too.
     let small = |settle: Settle| {
-        settle.with("worker.commit_records=40").with("worker.batch_records=30").with("store.max_unflushed_bytes=65536")
+        settle
+            .with("worker.commit_records=40")
+            .with("worker.batch_records=30")
+            .with("store.max_unflushed_bytes=65536")
     };
     let produced = small(produced(folder.path(), "99"));
     let undisturbed = copy_of(&produced, "undisturbed");

@@ -47,7 +47,8 @@ mod settings {
 fn generated_orders(seed: u64) -> (String, i128) {
     let mut chance = Chance::new(seed);
     let mut sum = 0;
-    let mut text = "\"order_id\";\"account_id\";\"bank_to\";\"account_to\";\"amount\";\"k_symbol\"\n".to_owned();
+    let mut text =
+        "\"order_id\";\"account_id\";\"bank_to\";\"account_to\";\"amount\";\"k_symbol\"\n".to_owned();
     for index in 0..ORDERS {
         let amount_minor = chance.between(100, 1_500_000);
         sum += i128::from(amount_minor);

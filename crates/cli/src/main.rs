@@ -40,6 +40,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
+    signals::report_file_size_limit()?;
     let common = &arguments.common;
     match &arguments.command {
         Command::Demo(demo) => commands::demo::run(common, demo),

@@ -17,8 +17,11 @@ pub(crate) fn log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
         SyncSetting::Commit => SyncMode::Commit,
         SyncSetting::Never => SyncMode::Never,
     };
-    let options =
-        EmbeddedOptions { sync, segment_bytes: config.embedded.segment_bytes, ..EmbeddedOptions::default() };
+    let options = EmbeddedOptions {
+        sync,
+        segment_bytes: config.embedded.segment_bytes,
+        max_transaction_bytes: config.embedded.max_transaction_bytes,
+    };
     Ok(Arc::new(EmbeddedLog::open(directory, options)?))
 }
 

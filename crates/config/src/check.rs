@@ -11,7 +11,6 @@ use settle_engine::settle::SettleConfig;
 use settle_engine::stage::ConfigError;
 use settle_risk::{Mode, Rule};
 use settle_settlement::contract::DEFAULT_CONTRACT;
-use settle_types::currency::MAX_EXPONENT;
 use settle_types::{Currency, CurrencyTable};
 
 use crate::config::Config;
@@ -86,12 +85,6 @@ fn check_log_level(config: &Config, problems: &mut Vec<Problem>) {
 }
 
 fn check_currencies(config: &Config, problems: &mut Vec<Problem>) {
-    for (currency, exponent) in &config.currencies {
-        if *exponent > MAX_EXPONENT {
-            let message = format!("found {exponent} decimals, expected 0 to {MAX_EXPONENT}");
-            problems.push(Problem::error(code::CONTRADICTION, format!("currencies.{currency}"), message));
-        }
-    }
     let known = CurrencyTable::with_overrides(&config.currencies);
     for (path, currency) in mentions_in_rules(config).into_iter().chain(mentions_in_contracts(config)) {
         if known.exponent(currency).is_none() {
@@ -235,6 +228,10 @@ mod tests {
         Currency::new(code).expect("a code")
     }
 
+    fn limits(config: &mut Config) -> &mut BTreeMap<Currency, i64> {
+        config.risk.rules[0].limits_minor.as_mut().expect("a limit per payment")
+    }
+
     #[test]
     fn a_sound_configuration_has_no_problems() {
         assert_eq!(checked(|_| {}), [""; 0]);
@@ -277,16 +274,11 @@ mod tests {
             ),
             (
                 |config| config.currencies = BTreeMap::from([(currency("XBT"), 7)]),
-                "currencies.XBT: found 7 decimals, expected 0 to 6",
+                "currencies.XBT: found the whole number 7, expected a whole number from 0 to 6",
             ),
             (
                 |config| {
-                    drop(
-                        config.risk.rules[0]
-                            .limits_minor
-                            .as_mut()
-                            .map(|rows| rows.insert(currency("EUX"), 1)),
-                    )
+                    *limits(config) = BTreeMap::from(["CZK", "EUR", "EUX"].map(|code| (currency(code), 1)))
                 },
                 "risk.rules[0].limits_minor.EUX: EUX is no currency of ISO 4217, and [currencies] does not add \
                  it; correct the code, or add its decimals to [currencies]: EUX = 2",
@@ -320,9 +312,7 @@ mod tests {
                  (NO_CONTRACT); add [contracts.default] with fees, if that is not meant",
             ),
             (
-                |config| {
-                    drop(config.risk.rules[0].limits_minor.as_mut().map(|rows| rows.remove(&currency("EUR"))))
-                },
+                |config| *limits(config) = BTreeMap::from([(currency("CZK"), 1)]),
                 "warning: risk.rules[0].limits_minor: no row for EUR: every payment in it will be declined \
                  (NO_LIMIT_FOR_CURRENCY), although contracts.default.fees.\"*\".fixed_minor.EUR names it; add a row \
                  for each: EUR = 100",

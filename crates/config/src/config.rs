@@ -33,7 +33,7 @@ pub struct Config {
     /// For how long a retry is recognised.
     pub idempotency: IdempotencyConfig,
     /// Decimals of currencies that ISO 4217 lacks, or that are to differ from it.
-    #[schemars(with = "BTreeMap<String, u8>")]
+    #[schemars(with = "BTreeMap<String, Decimals>")]
     pub currencies: BTreeMap<Currency, u8>,
     /// Formats of id and account fields. A field with a format is held to it and is not searched for card numbers:
     /// a tenth of long numeric ids would pass the check digit by chance. A field without one is searched.
@@ -49,12 +49,20 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
 }
 
+/// The shape of a value of `[currencies]`. The highest is `settle_types::currency::MAX_EXPONENT`.
+#[derive(JsonSchema)]
+struct Decimals(
+    #[schemars(range(max = 6))]
+    #[allow(dead_code)]
+    u8,
+);
+
 /// `[application]`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ApplicationConfig {
     /// Prefix of consumer groups and transactional ids: letters, digits, `.`, `_`, `-`, at most 100 characters.
-    /// Another name is another application, which reads every topic from its start.
+    /// All processes that share the work have the same.
     pub name: String,
     /// Ordinal of this process among the processes of the application, from 0. No two running ones may share it.
     #[schemars(range(max = 9_999))]
@@ -71,8 +79,8 @@ impl Default for ApplicationConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EmbeddedConfig {
-    /// Directory of the embedded log: it stands in `log`, the state in `state`. Relative to the working directory.
-    /// `--embedded DIR` sets it.
+    /// Directory of the data: the log stands in its folder `log`, the state in `state`. Relative to the working
+    /// directory. `--embedded DIR` sets it.
     pub directory: Option<PathBuf>,
     /// Partitions of every topic when the log is created; permanent from then on.
     #[schemars(range(min = 1, max = 10_000))]
@@ -155,8 +163,8 @@ impl Default for WorkerConfig {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
-    /// Directory of the state; relative to the working directory. Without it: `state` in the directory of the
-    /// embedded log.
+    /// Directory of the state; relative to the working directory. Without it: `state` in
+    /// `embedded.directory`.
     pub directory: Option<PathBuf>,
     /// Memory of the block cache, in bytes, shared by all stores of the process.
     #[schemars(range(min = 1_048_576))]

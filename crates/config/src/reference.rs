@@ -17,7 +17,7 @@ This page is generated from the program (`settle config reference`). Do not edit
 
 Later ones win:
 
-1. built-in defaults; `--embedded` brings `clock.mode = \"event\"`;
+1. built-in defaults; with an embedded log the default of `clock.mode` is `event`;
 2. the TOML file of `--config FILE`;
 3. environment variables: `SETTLE__` and the key, its parts separated by two underscores. `SETTLE__WORKER__WORKERS=2`
    is `worker.workers = 2`;
@@ -26,7 +26,7 @@ Later ones win:
 Tables are merged key by key; lists, `risk.rules` among them, are replaced as a whole.
 
 Names of variables may be in upper or lower case. A name of your own in them (`<merchant>`, `<currency>`) is matched with
-those in the file whatever its case, and is else taken as it is spelled. Values are TOML; where text is expected, quotes
+`default` and with the names in the file whatever its case, and is else taken as it is spelled. Values are TOML; where text is expected, quotes
 may be left out. A name that a variable cannot have, such as a merchant id with a dot, can be set in the file only.
 
 `settle config check` reads all of it, and lists everything that is wrong at once, with the full key, where it was set,
@@ -101,7 +101,7 @@ fn section(page: &mut String, place: &Place, doc: &str, shape: &Shape, brackets:
         Shape::Map(inner) => {
             header(page, &place.header, doc, brackets);
             let name = placeholder(&place.header);
-            let doc = format!("Any {}.", name.trim_matches(['<', '>']));
+            let doc = format!("A row for each {}.", name.trim_matches(['<', '>']));
             let row_of_map = Field {
                 name: name.to_owned(),
                 doc,
@@ -124,7 +124,7 @@ fn subsections(page: &mut String, place: &Place, doc: &str, shape: &Shape) {
         }
         Shape::Map(inner) if is_table(inner) => {
             page.push('\n');
-            section(page, place, doc, shape, Brackets::Single);
+            section(page, place, "", shape, Brackets::Single);
         }
         Shape::Table { .. } => {
             page.push('\n');
@@ -156,7 +156,7 @@ fn rows(page: &mut String, place: &Place, fields: &[Field]) {
             type_text(&field.name, &field.shape),
             default_text(field),
             variable,
-            format!("{}{}", field.doc, choices_text(&field.shape)),
+            format!("{}{}", without_default(&field.doc), choices_text(&field.shape)),
         ];
         writeln!(page, "| {} |", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
             .expect("writing to text does not fail");
@@ -210,6 +210,11 @@ fn choices_text(shape: &Shape) -> String {
     };
     let documented = choices.iter().filter(|choice| !choice.doc.is_empty());
     documented.map(|choice| format!(" `{}`: {}", choice.value, choice.doc)).collect()
+}
+
+/// Some doc comments end with the default, which has a column of its own here.
+fn without_default(doc: &str) -> &str {
+    doc.rsplit_once(" Default: ").map_or(doc, |(start, _)| start)
 }
 
 fn is_table(shape: &Shape) -> bool {

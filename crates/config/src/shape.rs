@@ -83,9 +83,7 @@ impl Shape {
             Self::List(_) => "a list".to_owned(),
             Self::Text => "text".to_owned(),
             Self::Boolean => "true or false".to_owned(),
-            Self::Integer { min, max } if *max == i128::from(i64::MAX) && *min < 0 => {
-                "a whole number".to_owned()
-            }
+            Self::Integer { min, .. } if *min <= i128::from(i32::MIN) => "a whole number".to_owned(),
             Self::Integer { min, max } => format!("a whole number from {min} to {max}"),
             Self::Choice(choices) => {
                 let values: Vec<_> = choices.iter().map(|choice| format!("{:?}", choice.value)).collect();
@@ -264,10 +262,16 @@ mod tests {
 
     #[test]
     fn ranges_agree_with_the_limits_of_the_engine() {
-        let retention = &Shape::root().field("idempotency").expect("a section").shape;
-        let Shape::Integer { min: 1, max } = retention.field("retention_days").expect("a key").shape else {
-            panic!("retention is a number from 1");
+        let max_at = |path: &[&str]| {
+            let path: Vec<String> = path.iter().map(ToString::to_string).collect();
+            match Shape::root().at(&path) {
+                Some(Shape::Integer { max, .. }) => *max,
+                other => panic!("{path:?}: {other:?}"),
+            }
         };
-        assert_eq!(max, i128::from(settle_engine::authorize::config::MAX_KEY_RETENTION_DAYS));
+        let retention = settle_engine::authorize::config::MAX_KEY_RETENTION_DAYS;
+        assert_eq!(max_at(&["idempotency", "retention_days"]), i128::from(retention));
+        let exponent = settle_types::currency::MAX_EXPONENT;
+        assert_eq!(max_at(&["currencies", "EUR"]), i128::from(exponent));
     }
 }

@@ -136,7 +136,7 @@ impl Entry {
     /// (`17:00` would else be a time), where nothing is known, and where it is not TOML; a text in quotes loses them.
     pub(crate) fn from_text(text: &str, shape: Option<&Shape>, origin: &Option<Origin>) -> Self {
         let takes_text = matches!(shape, None | Some(Shape::Text | Shape::Choice(_)));
-        let node = match DeValue::parse(text) {
+        let node = match DeValue::parse(text.trim()) {
             Ok(value) if !takes_text || value.get_ref().is_str() => {
                 from_value(value.get_ref(), &|_| origin.clone())
             }

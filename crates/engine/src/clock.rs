@@ -85,7 +85,8 @@ mod tests {
 
     #[test]
     fn the_event_clock_moves_with_requests_but_not_too_far() {
-        let clock = ClockConfig { mode: ClockMode::Event, max_event_jump_seconds: 100, ..ClockConfig::default() };
+        let clock =
+            ClockConfig { mode: ClockMode::Event, max_event_jump_seconds: 100, ..ClockConfig::default() };
         let wall = at(1_000_000);
         let cases = [
             ("the first request sets it", Timestamp::MIN, 5_000, at(5_000), false),
@@ -93,7 +94,13 @@ mod tests {
             ("a later one moves it", at(5_000), 5_100, at(5_100), false),
             ("an earlier one leaves it", at(5_000), 4_000, at(5_000), false),
             ("a jump does not move it", at(5_000), 5_101, at(5_000), true),
-            ("a date beyond the wall clock does not set it", Timestamp::MIN, 2_000_000, Timestamp::EPOCH, true),
+            (
+                "a date beyond the wall clock does not set it",
+                Timestamp::MIN,
+                2_000_000,
+                Timestamp::EPOCH,
+                true,
+            ),
         ];
         for (name, before, requested_at, expected, ahead) in cases {
             let now = clock.now_for_request(before, Some(at(requested_at)), wall);

@@ -103,7 +103,11 @@ fn what_is_wrong_with_one_field() {
         ),
         (refund("p-1", "p-1", 1), reason::ORIGINAL_ID_INVALID, "a payment_id of its own"),
         (PaymentRequested { payment_method: "".into(), ..base() }, reason::FIELD_MISSING, "payment_method"),
-        (PaymentRequested { payment_method: "card".into(), ..base() }, reason::FIELD_INVALID, "capital letters"),
+        (
+            PaymentRequested { payment_method: "card".into(), ..base() },
+            reason::FIELD_INVALID,
+            "capital letters",
+        ),
         (
             PaymentRequested { payment_method: "4111 1111 1111 1111".into(), ..base() },
             reason::FIELD_INVALID,
@@ -178,17 +182,16 @@ fn a_declared_format_is_required_and_ends_the_search_for_card_numbers() {
     // format, a value that has it, values that have not
     let rows = [
         (IdFormat::Numeric, CARD_NUMBER, vec!["12a", "12 34", "-1"]),
-        (IdFormat::Iban, "CZ6508000000192000145399", vec![
-            CARD_NUMBER,
-            "cz6508000000192000145399",
-            "CZ650800000019",
-            "CZ65-0800-0000-1920-0014",
-        ]),
-        (IdFormat::Uuid, uuid, vec![
-            CARD_NUMBER,
-            "0190b5c27d5e7cc398c4dc0c0c07398f",
-            "0190b5c2-7d5e-7cc3-98c4-dc0c0c07398g",
-        ]),
+        (
+            IdFormat::Iban,
+            "CZ6508000000192000145399",
+            vec![CARD_NUMBER, "cz6508000000192000145399", "CZ650800000019", "CZ65-0800-0000-1920-0014"],
+        ),
+        (
+            IdFormat::Uuid,
+            uuid,
+            vec![CARD_NUMBER, "0190b5c27d5e7cc398c4dc0c0c07398f", "0190b5c2-7d5e-7cc3-98c4-dc0c0c07398g"],
+        ),
         (IdFormat::Text, "pay 4111 1111 1111 1111 now", vec![]),
     ];
     for (format, fine, wrong) in rows {
@@ -224,7 +227,10 @@ fn what_looks_wrong_and_is_not() {
         ),
         (
             "more digits than a card has",
-            PaymentRequested { debtor_account: format!("{CARD_NUMBER}0000").as_str().into(), ..payment("p-1") },
+            PaymentRequested {
+                debtor_account: format!("{CARD_NUMBER}0000").as_str().into(),
+                ..payment("p-1")
+            },
         ),
         ("an IBAN", PaymentRequested { debtor_account: "CZ6508000000192000145399".into(), ..payment("p-1") }),
         (

@@ -85,7 +85,10 @@ fn a_card_number_is_masked_and_the_original_can_still_be_recognised() {
     let rows: Vec<(&str, PaymentRequested)> = vec![
         ("in a text", PaymentRequested { device_id: Some(CARD_NUMBER.into()), ..payment("p-1") }),
         ("in an id", PaymentRequested { payment_id: CARD_NUMBER.into(), ..payment("p-1") }),
-        ("as the account, and so the key", PaymentRequested { debtor_account: CARD_NUMBER.into(), ..payment("p-1") }),
+        (
+            "as the account, and so the key",
+            PaymentRequested { debtor_account: CARD_NUMBER.into(), ..payment("p-1") },
+        ),
         ("as the payment method", PaymentRequested { payment_method: CARD_NUMBER.into(), ..payment("p-1") }),
         (
             "where another error stands before it",
@@ -130,7 +133,8 @@ fn blake3_of(bytes: &[u8]) -> String {
 
 #[test]
 fn an_account_that_was_declared_is_not_masked() {
-    let id_formats = [("debtor_account".to_owned(), settle_engine::authorize::config::IdFormat::Numeric)].into();
+    let id_formats =
+        [("debtor_account".to_owned(), settle_engine::authorize::config::IdFormat::Numeric)].into();
     let settings = AuthorizeSettings { id_formats, ..authorize_settings() };
     let mut pipeline = Pipeline::new(&settings, &settle_settings(&[]), noon());
     let request = PaymentRequested { debtor_account: CARD_NUMBER.into(), ..payment("p-1") };
@@ -188,9 +192,11 @@ fn what_settle_does_not_take_is_a_dead_letter_too() {
         .map(|letter| (letter.key, letter.header("settle.code"), letter.header("settle.source.offset")))
         .collect();
     let key = Some(b"m-1".as_slice());
-    let expected = [(key, Some(reason::NO_CONTRACT), Some("0")), (key, Some(reason::UNKNOWN_SCHEMA), Some("1"))];
+    let expected =
+        [(key, Some(reason::NO_CONTRACT), Some("0")), (key, Some(reason::UNKNOWN_SCHEMA), Some("1"))];
     assert_eq!(found, expected);
-    let approved: PaymentApproved = refused.decision.and_then(|decision| decision.approved).expect("the record");
+    let approved: PaymentApproved =
+        refused.decision.and_then(|decision| decision.approved).expect("the record");
     assert_eq!(letters[0].value, encoded(&approved));
     assert_eq!(letters[1].value, b"not a record");
 }

@@ -67,7 +67,9 @@ pub enum Error {
         partitions: u32,
     },
     /// The position is before the start or after the end of the partition.
-    #[error("offset {offset} of {partition} is out of range: the partition holds {start} to {end} (exclusive)")]
+    #[error(
+        "offset {offset} of {partition} is out of range: the partition holds {start} to {end} (exclusive)"
+    )]
     OffsetOutOfRange {
         /// The partition.
         partition: TopicPartition,
@@ -243,7 +245,9 @@ impl Error {
             Self::DiskFull { .. } => {
                 "The transaction was not committed. Free space or raise the limit, then start again."
             }
-            Self::ReadOnly { .. } => "Check mount options, permissions, and whether the log was opened for reading.",
+            Self::ReadOnly { .. } => {
+                "Check mount options, permissions, and whether the log was opened for reading."
+            }
             Self::Io { .. } => "Look at the operating system's words and its log; the disk may be failing.",
             Self::Poisoned { .. } => {
                 "Check the disk, then restart: opening the log again finds its true end. Nothing committed is lost."

@@ -103,14 +103,7 @@ impl<S: StageCodec> Partition<S> {
 
     /// Folds an event into the overlay.
     pub(crate) fn fold(&mut self, event: &S::Event) -> Result<(), Error> {
-        loop {
-            let mut missing = Vec::new();
-            S::event_keys(event, &self.rows, &mut missing);
-            if missing.is_empty() {
-                break;
-            }
-            self.store.load(&missing, &mut self.rows)?;
-        }
+        self.prefetch_events(std::iter::once(event))?;
         S::evolve(&mut self.rows, &mut self.meta, event);
         if let Some(activation) = S::activated(event) {
             self.config = Some((activation.clone(), Self::prepare(activation)?));
@@ -123,10 +116,13 @@ impl<S: StageCodec> Partition<S> {
     }
 
     /// Fetches what folding these events reads, for a restore.
-    pub(crate) fn prefetch_events(&mut self, events: &[S::Event]) -> Result<(), Error> {
+    pub(crate) fn prefetch_events<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a S::Event> + Clone,
+    ) -> Result<(), Error> {
         loop {
             let mut missing = Vec::new();
-            for event in events {
+            for event in events.clone() {
                 S::event_keys(event, &self.rows, &mut missing);
             }
             if missing.is_empty() {

@@ -129,7 +129,7 @@ impl Pipeline {
         let mut settle = self.settle_workers(Order::Strict)?;
         self.take_turns(&mut authorize, &mut settle)?;
         if finish && !self.is_stopped() {
-            in_parallel(&mut settle, Worker::finish)?;
+            in_parallel(&mut settle, |worker| worker.finish(&|| self.is_stopped()))?;
             self.take_turns(&mut authorize, &mut settle)?;
         }
         authorize.into_iter().try_for_each(Worker::close)?;
@@ -190,14 +190,11 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Does the same on all workers of a stage at once, each on its own thread; one worker needs none.
+/// Does the same on all workers of a stage at once, each on its own thread: a panic of one is an error with a code.
 fn in_parallel<S: StageCodec>(
     workers: &mut [Worker<S>],
     work: impl Fn(&mut Worker<S>) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
-    if let [worker] = workers {
-        return work(worker);
-    }
     thread::scope(|scope| {
         let threads: Vec<_> = workers.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
         let outcomes = threads.into_iter().map(|thread| joined(S::NAME, thread.join()));
@@ -208,7 +205,8 @@ fn in_parallel<S: StageCodec>(
 fn joined(stage: &'static str, outcome: thread::Result<Result<(), Error>>) -> Result<(), Error> {
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
-        let what = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
+        let what =
+            text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic without a message");
         Err(Error::WorkerPanicked { stage, what: what.to_owned() })
     })
 }

@@ -105,6 +105,7 @@ impl Restore {
 }
 
 fn fold_all<S: StageCodec>(partition: &mut Partition<S>, events: &[(u64, S::Event)]) -> Result<(), Error> {
+    partition.prefetch_events(events.iter().map(|(_, event)| event))?;
     for (offset, event) in events {
         let envelope = S::envelope(event);
         if envelope.min_fold_version > FOLD_VERSION {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use settle_engine::{Input, Stage};
 use settle_log::{
-    AssignmentChange, CommitError, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Record, TopicName,
-    TopicPartition,
+    AssignmentChange, CommitError, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Record,
+    TopicName, TopicPartition,
 };
 use settle_store::{Identity, Resources, Store};
 use settle_types::Timestamp;
@@ -25,7 +25,7 @@ use crate::partition::Partition;
 use crate::queue::{Order, Queues};
 use crate::restore::Restore;
 use crate::stats::Stats;
-use crate::transaction::{Transaction, TopicCounts, trace_of};
+use crate::transaction::{TopicCounts, Transaction, trace_of};
 
 /// Settings of a worker.
 #[derive(Clone, Debug)]
@@ -79,6 +79,17 @@ pub(crate) struct Shared {
     pub(crate) options: WorkerOptions,
 }
 
+/// Whether a worker can go on where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+enum Flow {
+    /// It can.
+    GoOn,
+    /// A transaction came to nothing, and the overlays with it: every partition restores, and its input is read
+    /// again from the last commit. What is at hand is stale.
+    StartOver,
+}
+
 enum Slot<S: StageCodec> {
     Restoring(Box<Partition<S>>, Restore),
     Ready(Box<Partition<S>>),
@@ -96,7 +107,7 @@ pub struct Worker<S: StageCodec> {
     slots: BTreeMap<u32, Slot<S>>,
     queues: Queues,
     order: Order,
-    last_commit: Instant,
+    last_commit_at: Instant,
     aborts_in_a_row: u32,
 }
 
@@ -131,7 +142,7 @@ impl<S: StageCodec> Worker<S> {
             slots: BTreeMap::new(),
             queues,
             order,
-            last_commit: monotonic_now(),
+            last_commit_at: monotonic_now(),
             aborts_in_a_row: 0,
         })
     }
@@ -141,12 +152,12 @@ impl<S: StageCodec> Worker<S> {
         self.queues.reopen_ends();
         loop {
             if is_stopped() {
-                return self.commit();
+                return self.last_commit();
             }
             self.turn(Duration::ZERO)?;
-            let is_restored = self.slots.values().all(|slot| matches!(slot, Slot::Ready(_)));
-            if is_restored && !self.slots.is_empty() && self.queues.is_idle() {
-                return self.commit();
+            let is_idle = !self.slots.is_empty() && !self.has_restores() && self.queues.is_idle();
+            if is_idle && self.commit()? == Flow::GoOn {
+                return Ok(());
             }
             if self.slots.is_empty() {
                 // More workers than partitions: nothing will come.
@@ -160,11 +171,26 @@ impl<S: StageCodec> Worker<S> {
         while !is_stopped() {
             self.turn(self.shared.options.commit_interval)?;
         }
-        self.commit()
+        self.last_commit()
+    }
+
+    /// Commits before the end. What comes to nothing here is decided by the next run.
+    fn last_commit(&mut self) -> Result<(), Error> {
+        self.commit().map(|_| ())
     }
 
     /// Handles what finishing a run concerns, whatever its time: open batches are closed and paid.
-    pub(crate) fn finish(&mut self) -> Result<(), Error> {
+    pub(crate) fn finish(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+        while self.try_finish()? == Flow::StartOver {
+            self.run_until_idle(is_stopped)?;
+            if is_stopped() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn try_finish(&mut self) -> Result<Flow, Error> {
         let wall = self.shared.clock.now();
         for number in self.ready_numbers() {
             loop {
@@ -179,7 +205,9 @@ impl<S: StageCodec> Worker<S> {
                 for command in &commands {
                     self.decide(number, command, now, None)?;
                 }
-                self.commit_if_full()?;
+                if self.commit_if_full()? == Flow::StartOver {
+                    return Ok(Flow::StartOver);
+                }
             }
         }
         self.commit()
@@ -202,12 +230,14 @@ impl<S: StageCodec> Worker<S> {
         let records = self.queues.take(self.order, self.shared.options.batch_records);
         let batch = self.decode_and_prefetch(records)?;
         for (record, command) in batch {
-            self.process(&record, command)?;
-            self.commit_if_full()?;
+            if self.process(&record, command)? == Flow::StartOver {
+                return Ok(());
+            }
         }
-        self.tick_all()?;
-        if self.last_commit.elapsed() >= self.shared.options.commit_interval {
-            self.commit()?;
+        let is_commit_due = self.last_commit_at.elapsed() >= self.shared.options.commit_interval;
+        if self.tick_all()? == Flow::GoOn && is_commit_due {
+            // Whether it came to nothing or not, the next turn begins with what there is to do.
+            let _ = self.commit()?;
         }
         Ok(())
     }
@@ -227,12 +257,13 @@ impl<S: StageCodec> Worker<S> {
             match change {
                 AssignmentChange::Assigned(numbers) => self.assigned(&numbers)?,
                 AssignmentChange::Revoked(numbers) => {
-                    self.commit()?;
+                    // If it came to nothing, the next owner decides it.
+                    let _ = self.commit()?;
                     self.give_up(&numbers)?;
                 }
                 // The generation is gone: what is open cannot be committed any more.
                 AssignmentChange::Lost(numbers) => {
-                    self.abort()?;
+                    let _ = self.abort()?;
                     self.give_up(&numbers)?;
                 }
             }
@@ -329,6 +360,8 @@ impl<S: StageCodec> Worker<S> {
         for (input, next_offset) in positions {
             self.consumer.seek(input, *next_offset)?;
             self.queues.open(input.clone());
+            // A queue that was full when its partition started over had paused it.
+            self.consumer.resume(std::slice::from_ref(input));
         }
         Ok(())
     }
@@ -356,8 +389,11 @@ impl<S: StageCodec> Worker<S> {
             batch.push((record, command));
         }
         for number in self.ready_numbers() {
-            let mut commands =
-                batch.iter().filter(|(record, _)| record.partition == number).map(|(_, command)| command).peekable();
+            let mut commands = batch
+                .iter()
+                .filter(|(record, _)| record.partition == number)
+                .map(|(_, command)| command)
+                .peekable();
             let Some(first) = commands.peek() else { continue };
             let partition = self.ready(number);
             let config = partition.config().expect("a ready partition has a configuration");
@@ -368,42 +404,48 @@ impl<S: StageCodec> Worker<S> {
     }
 
     /// Decides one record, after the timers that its time sets off.
-    fn process(&mut self, record: &Record, command: S::Command) -> Result<(), Error> {
+    fn process(&mut self, record: &Record, command: S::Command) -> Result<Flow, Error> {
         let wall = self.shared.clock.now();
         let partition = self.ready(record.partition);
         let config = partition.config().expect("a ready partition has a configuration");
         let now = S::now(&partition.meta, config, &command, wall);
-        self.tick(record.partition, now)?;
+        if self.tick(record.partition, now)? == Flow::StartOver {
+            return Ok(Flow::StartOver);
+        }
         self.decide(record.partition, &command, now, Some(record))?;
         self.transaction.open()?.inputs += 1;
-        Ok(())
+        self.commit_if_full()
     }
 
     /// Handles what is due, in order of time, a bounded number at a time.
-    fn tick(&mut self, number: u32, now: Timestamp) -> Result<(), Error> {
+    fn tick(&mut self, number: u32, now: Timestamp) -> Result<Flow, Error> {
         loop {
             let limit = self.shared.options.tick_items;
             let commands = self.ready(number).due(now, limit)?;
             if commands.is_empty() {
-                return Ok(());
+                return Ok(Flow::GoOn);
             }
             for command in &commands {
                 self.decide(number, command, now, None)?;
             }
-            self.commit_if_full()?;
+            if self.commit_if_full()? == Flow::StartOver {
+                return Ok(Flow::StartOver);
+            }
         }
     }
 
     /// Timers of partitions to which no record comes.
-    fn tick_all(&mut self) -> Result<(), Error> {
+    fn tick_all(&mut self) -> Result<Flow, Error> {
         let wall = self.shared.clock.now();
         for number in self.ready_numbers() {
             let partition = self.ready(number);
             let config = partition.config().expect("a ready partition has a configuration");
             let now = S::idle_now(&partition.meta, config, wall);
-            self.tick(number, now)?;
+            if self.tick(number, now)? == Flow::StartOver {
+                return Ok(Flow::StartOver);
+            }
         }
-        Ok(())
+        Ok(Flow::GoOn)
     }
 
     fn decide(
@@ -449,23 +491,23 @@ impl<S: StageCodec> Worker<S> {
         Ok(())
     }
 
-    fn commit_if_full(&mut self) -> Result<(), Error> {
+    fn commit_if_full(&mut self) -> Result<Flow, Error> {
         let options = &self.shared.options;
         let limit_rows = options.queue_records.saturating_mul(64);
-        let Some(content) = self.transaction.content() else { return Ok(()) };
+        let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
         let record_limit = usize::try_from(options.commit_records.saturating_mul(16)).unwrap_or(usize::MAX);
         let is_full = content.inputs >= options.commit_records || content.records >= record_limit;
         let has_many_rows = self.slots.values().any(|slot| match slot {
             Slot::Ready(partition) => partition.cached_rows() > limit_rows,
             Slot::Restoring(..) => false,
         });
-        if is_full || has_many_rows { self.commit() } else { Ok(()) }
+        if is_full || has_many_rows { self.commit() } else { Ok(Flow::GoOn) }
     }
 
     /// Sends offsets and commits; only then the stores follow (I1).
-    fn commit(&mut self) -> Result<(), Error> {
-        self.last_commit = monotonic_now();
-        let Some(content) = self.transaction.content() else { return Ok(()) };
+    fn commit(&mut self) -> Result<Flow, Error> {
+        self.last_commit_at = monotonic_now();
+        let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
         let numbers: Vec<u32> = content.partitions.iter().copied().collect();
         let metadata = self.consumer.group_metadata()?;
         if !metadata.is_joined() {
@@ -495,7 +537,7 @@ impl<S: StageCodec> Worker<S> {
                     let max_unflushed_bytes = self.shared.options.max_unflushed_bytes;
                     self.ready(number).flush_beyond(max_unflushed_bytes)?;
                 }
-                Ok(())
+                Ok(Flow::GoOn)
             }
             Err(CommitError::Aborted { reason }) => self.start_over(reason, false),
             Err(CommitError::Unknown { reason }) => self.start_over(reason, true),
@@ -504,20 +546,24 @@ impl<S: StageCodec> Worker<S> {
     }
 
     /// Drops what is open and decides it again from the last commit.
-    fn abort(&mut self) -> Result<(), Error> {
-        if self.transaction.close().is_some() {
-            self.transaction.producer().abort()?;
-            self.shared.stats.aborted();
-            self.restore_all()?;
+    fn abort(&mut self) -> Result<Flow, Error> {
+        if self.transaction.close().is_none() {
+            return Ok(Flow::GoOn);
         }
-        Ok(())
+        self.transaction.producer().abort()?;
+        self.shared.stats.aborted();
+        self.restore_all()
     }
 
     /// After a transaction that failed, or of which it is not known. Unknown: a new producer fences the old
     /// one, and the journal says what came of it.
-    fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<(), Error> {
+    fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<Flow, Error> {
         self.aborts_in_a_row += 1;
         self.shared.stats.aborted();
+        if matches!(reason, settle_log::Error::DiskFull { .. } | settle_log::Error::ReadOnly { .. }) {
+            // An operator has to act: deciding again would only hide the cause behind a count.
+            return Err(reason.into());
+        }
         tracing::warn!(stage = S::NAME, attempt = self.aborts_in_a_row, %reason, "a transaction is decided again");
         if self.aborts_in_a_row >= self.shared.options.max_aborts {
             let attempts = self.aborts_in_a_row;
@@ -531,7 +577,7 @@ impl<S: StageCodec> Worker<S> {
 
     /// Drops all overlays and restores from store and journal; the inputs are sought again (an abort does not
     /// rewind a consumer).
-    fn restore_all(&mut self) -> Result<(), Error> {
+    fn restore_all(&mut self) -> Result<Flow, Error> {
         let slots = std::mem::take(&mut self.slots);
         for (number, slot) in slots {
             self.queues.close(number);
@@ -542,7 +588,7 @@ impl<S: StageCodec> Worker<S> {
             let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
             self.slots.insert(number, Slot::Restoring(partition, restore));
         }
-        Ok(())
+        Ok(Flow::StartOver)
     }
 }
 

@@ -23,9 +23,9 @@ pub(crate) fn rules(common: &Common, command: &RulesCommand) -> anyhow::Result<E
 
 /// Checks the keys under a path.
 fn check(common: &Common, under: &str) -> anyhow::Result<Ended> {
-    let config = settings::load_quietly(common)?.config;
+    let loaded = settings::load_quietly(common)?;
     let problems: Vec<_> =
-        settle_config::check(&config).into_iter().filter(|problem| problem.path.starts_with(under)).collect();
+        loaded.check().into_iter().filter(|problem| problem.path.starts_with(under)).collect();
     for problem in &problems {
         output::data(problem.to_string());
     }

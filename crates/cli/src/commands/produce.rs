@@ -49,7 +49,7 @@ fn from_file(
 ) -> anyhow::Result<u64> {
     let format = format_of(input, arguments.input_format)?;
     let mapping = arguments.mapping.as_deref().map(Mapping::load).transpose()?;
-    let rejects_path = arguments.rejects.clone().unwrap_or_else(|| rejects_path(input));
+    let rejects_path = arguments.rejects.clone().unwrap_or_else(|| default_rejects_path(input));
     let mut rejects = RejectsFile::new(rejects_path);
     for request in Requests::open(input, format, mapping, currencies)? {
         match request? {
@@ -67,6 +67,12 @@ fn from_file(
     Ok(rejected)
 }
 
+fn default_rejects_path(input: &Path) -> PathBuf {
+    let mut name = input.file_name().unwrap_or_default().to_owned();
+    name.push(".rejects.jsonl");
+    PathBuf::from(name)
+}
+
 fn format_of(input: &Path, given: Option<InputFormat>) -> anyhow::Result<Format> {
     let ending = input.extension().and_then(|ending| ending.to_str()).unwrap_or_default();
     match (given, ending) {
@@ -78,12 +84,6 @@ fn format_of(input: &Path, given: Option<InputFormat>) -> anyhow::Result<Format>
             Err(usage(message, "give --input-format csv, jsonl or avro"))
         }
     }
-}
-
-fn rejects_path(input: &Path) -> PathBuf {
-    let mut name = input.file_name().unwrap_or_default().to_owned();
-    name.push(".rejects.jsonl");
-    PathBuf::from(name)
 }
 
 /// Writes requests in transactions, at most at a rate.

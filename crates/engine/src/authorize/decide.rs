@@ -168,8 +168,7 @@ fn used_before(context: &Context<'_>, position: &SourcePosition, valid: &Valid) 
         reasons: vec![reason],
         ..Decision::default()
     };
-    let key =
-        state::idempotency_key(&payment.merchant_id, &payment.debtor_account, &payment.idempotency_key);
+    let key = state::idempotency_key(&payment.merchant_id, &payment.debtor_account, &payment.idempotency_key);
     let used_key = state::idempotency(context.rows.get(&key)).filter(|row| row.expires_at > context.now);
     if let Some(used) = used_key {
         let is_retry = used.fingerprint == valid.fingerprint;

@@ -110,8 +110,7 @@ fn count(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &Payment, day: 
     if found.is_none() && payments < 0 {
         return;
     }
-    let mut row =
-        found.unwrap_or(VelocityRow { sum: 0, count: 0, expires_at: state::velocity_expiry(day) });
+    let mut row = found.unwrap_or(VelocityRow { sum: 0, count: 0, expires_at: state::velocity_expiry(day) });
     row.sum += payment.amount_minor.wide() * i128::from(payments);
     row.count += payments;
     assert!(row.sum >= 0 && row.count >= 0, "a debtor's day never falls below zero");
@@ -121,41 +120,52 @@ fn count(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &Payment, day: 
 /// What an approved follow-up takes from the payment that it is about; `undo` gives it back.
 fn take_from_original(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &Payment, undo: bool) {
     let Some(original_key) = state::original_key(payment) else { return };
+    let own = state::payment(rows.get(&state::own_key(payment))).expect("a follow-up has a row");
+    let (reversed, known_until) = (own.disputed, own.expires_at);
     let amount = payment.amount_minor;
     match payment.event_type {
-        EventType::Refund => {
-            change_payment(rows, now, original_key, |row| row.refunded = taken(row.refunded, amount, undo));
-        }
+        EventType::Refund => change_payment(rows, now, known_until, original_key, |row| {
+            row.refunded = taken(row.refunded, amount, undo);
+        }),
         EventType::Chargeback => {
-            // What a reversal gave back before the chargeback was refused is not taken any more.
-            let own = state::payment(rows.get(&state::own_key(payment))).filter(|_| undo);
-            let reversed = own.map_or(Minor::ZERO, |row| row.disputed);
+            // What a reversal gave back before the chargeback was refused is not taken any more. A new
+            // chargeback has no reversals.
             let amount = amount.minus(reversed).expect("reversals never exceed their chargeback");
-            change_payment(rows, now, original_key, |row| row.disputed = taken(row.disputed, amount, undo));
+            change_payment(rows, now, known_until, original_key, |row| {
+                row.disputed = taken(row.disputed, amount, undo);
+            });
         }
         EventType::ChargebackReversal => {
+            change_payment(rows, now, known_until, original_key.clone(), |row| {
+                row.disputed = taken(row.disputed, amount, undo);
+            });
             // A chargeback that was refused takes nothing, so that its refused reversal has nothing to restore.
             let chargeback = state::payment(rows.get(&original_key));
             let standing = chargeback.filter(|row| row.status == Outcome::Approved);
-            let disputed_key = standing.and_then(|row| state::original_key(&row.payment));
-            change_payment(rows, now, original_key, |row| row.disputed = taken(row.disputed, amount, undo));
-            if let Some(disputed_key) = disputed_key {
-                change_payment(rows, now, disputed_key, |row| row.disputed = taken(row.disputed, amount, !undo));
-            }
+            let Some(standing) = standing else { return };
+            let known_until = standing.expires_at;
+            let Some(disputed_key) = state::original_key(&standing.payment) else { return };
+            change_payment(rows, now, known_until, disputed_key, |row| {
+                row.disputed = taken(row.disputed, amount, !undo);
+            });
         }
         EventType::Payment | EventType::Cancellation | EventType::Unknown => {}
     }
 }
 
-/// Changes a payment's row; one that was forgotten meanwhile stays forgotten.
+/// Changes the row of a follow-up's original; one that was forgotten meanwhile stays forgotten.
+///
+/// An original is decided before its follow-up, and so is forgotten no later: a row that is kept beyond
+/// `known_until`, the follow-up's own expiry, is of a later payment with the same id.
 fn change_payment(
     rows: &mut Rows<AuthorizeRow>,
     now: Timestamp,
+    known_until: Timestamp,
     key: StateKey,
     change: impl FnOnce(&mut PaymentRow),
 ) {
     let found = state::payment(rows.get(&key)).filter(|row| row.expires_at > now);
-    let Some(row) = found else { return };
+    let Some(row) = found.filter(|row| row.expires_at <= known_until) else { return };
     let mut row = row.clone();
     change(&mut row);
     rows.put(key, AuthorizeRow::Payment(row));

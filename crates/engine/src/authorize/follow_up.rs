@@ -55,8 +55,10 @@ fn fits(payment: &Payment, original: &PaymentRow) -> Result<(), Reason> {
         return Err(Reason::new(reason::ORIGINAL_WRONG_TYPE, detail));
     }
     if original.payment.currency != payment.currency {
-        let detail =
-            format!("currency: {} was found, the original is in {}", payment.currency, original.payment.currency);
+        let detail = format!(
+            "currency: {} was found, the original is in {}",
+            payment.currency, original.payment.currency
+        );
         return Err(Reason::new(reason::CURRENCY_MISMATCH, detail));
     }
     let is_cancellation = payment.event_type == EventType::Cancellation;
@@ -106,8 +108,7 @@ fn fits_remainder(payment: &Payment, original: &PaymentRow) -> Result<(), Reason
 
 fn judge_refund(context: &Context<'_>, valid: &Valid) -> Judgement {
     let subject = valid.attributes.subject(&valid.payment);
-    let verdict =
-        context.config.rules().evaluate(Scope::FollowUp, &subject, context.today_of_follow_up());
+    let verdict = context.config.rules().evaluate(Scope::FollowUp, &subject, context.today_of_follow_up());
     let outcome = match verdict.severity {
         Severity::Approve => Outcome::Approved,
         Severity::Review => Outcome::Review,

@@ -69,7 +69,10 @@ pub(super) fn settlement_refusal(context: &Context<'_>, result: &PaymentResult) 
     let mut changes = vec![refusal(row, Outcome::Refused)];
     if row.payment.event_type == EventType::Cancellation {
         let original_key = state::original_key(&row.payment).expect("a cancellation names its original");
-        let original = context.payment(&original_key).filter(|row| row.status == Outcome::Cancelled);
+        let original = context.payment(&original_key).filter(|original| {
+            // One that is kept for longer than its cancellation is a later payment with the same id.
+            original.status == Outcome::Cancelled && original.expires_at <= row.expires_at
+        });
         changes.extend(original.map(|original| refusal(original, Outcome::Approved)));
     }
     changes

@@ -163,13 +163,17 @@ fn original_id(requested: &PaymentRequested) -> Result<(), Malformed> {
 
 fn payment_method(method: &str) -> Result<(), Malformed> {
     if method.is_empty() {
-        return Err(malformed(reason::FIELD_MISSING, "payment_method: empty, for example CARD was expected".into()));
+        return Err(malformed(
+            reason::FIELD_MISSING,
+            "payment_method: empty, for example CARD was expected".into(),
+        ));
     }
     text("payment_method", method, MAX_METHOD_CHARACTERS)?;
     let is_name = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     if !method.bytes().all(is_name) {
         let shown = shorten(method);
-        let detail = format!("payment_method: {shown:?} was found, capital letters, digits and _ were expected");
+        let detail =
+            format!("payment_method: {shown:?} was found, capital letters, digits and _ were expected");
         return Err(malformed(reason::FIELD_INVALID, detail));
     }
     Ok(())
@@ -179,8 +183,10 @@ fn dates_and_priority(requested: &PaymentRequested) -> Result<(), Malformed> {
     let dates = [("requested_at", Some(requested.requested_at)), ("execute_at", requested.execute_at)];
     for (field, date) in dates {
         if let Some(date) = date.filter(|date| !(EARLIEST..LATEST).contains(date)) {
-            let detail =
-                format!("{field}: {} microseconds since 1970 are outside the years 2000 to 2099", date.as_micros());
+            let detail = format!(
+                "{field}: {} microseconds since 1970 are outside the years 2000 to 2099",
+                date.as_micros()
+            );
             return Err(malformed(reason::FIELD_INVALID, detail));
         }
     }
@@ -224,8 +230,8 @@ fn other_text(requested: &PaymentRequested) -> Result<(), Malformed> {
         return Err(malformed(reason::FIELD_TOO_LONG, detail));
     }
     for (name, value) in &requested.metadata {
-        let is_too_long = name.chars().count() > MAX_TEXT_CHARACTERS
-            || value.chars().count() > MAX_METADATA_CHARACTERS;
+        let is_too_long =
+            name.chars().count() > MAX_TEXT_CHARACTERS || value.chars().count() > MAX_METADATA_CHARACTERS;
         if is_too_long {
             let detail = format!(
                 "metadata: a name of at most {MAX_TEXT_CHARACTERS} and a value of at most {MAX_METADATA_CHARACTERS} characters were expected"

@@ -2,9 +2,9 @@
 //!
 //! 1. kind, 2. payment id, 3. contract, 4. original, 5. fee, 6. net debit cap, 7. batch, 8. range of sums.
 
+use settle_ledger::Account;
 use settle_ledger::chain::Draft;
 use settle_ledger::posting::{Amounts, Posting, PostingInput};
-use settle_ledger::Account;
 use settle_settlement::{CompiledContract, FeeError};
 use settle_types::authorize::{PaymentApproved, Reason};
 use settle_types::request::EventType;
@@ -59,8 +59,12 @@ pub(super) fn book(context: &Context<'_>, approved: &PaymentApproved) -> Result<
         decision_id: Some(approved.decision_id.clone()),
         entries: entries.expect("the amounts of a validated record are above zero"),
     };
-    let booking =
-        Booking { batch_id: place.batch_id, sales_day: place.sales_day, late_for: place.late_for, fee_minor: fee };
+    let booking = Booking {
+        batch_id: place.batch_id,
+        sales_day: place.sales_day,
+        late_for: place.late_for,
+        fee_minor: fee,
+    };
     Ok(Booked { booking, opened: place.opened, ledger: context.seal(draft) })
 }
 
@@ -84,16 +88,14 @@ fn remembered<'a>(context: &Context<'a>, id: &str, merchant: &MerchantId) -> Opt
 }
 
 /// What a follow-up is about: booked with this merchant for this debtor, and not cancelled.
-fn original<'a>(
-    context: &Context<'a>,
-    approved: &PaymentApproved,
-) -> Result<Option<&'a BookedRow>, Reason> {
+fn original<'a>(context: &Context<'a>, approved: &PaymentApproved) -> Result<Option<&'a BookedRow>, Reason> {
     if approved.event_type == EventType::Payment {
         return Ok(None);
     }
     let id = approved.original_payment_id.as_ref().map_or("", |id| id.as_str());
     let found = if id.is_empty() { None } else { remembered(context, id, &approved.merchant_id) };
-    let booked = found.filter(|row| row.approved.debtor_account == approved.debtor_account && !row.is_cancelled);
+    let booked =
+        found.filter(|row| row.approved.debtor_account == approved.debtor_account && !row.is_cancelled);
     if booked.is_none() {
         let detail = "original_payment_id: not booked with this merchant for this debtor, or cancelled";
         return Err(Reason::new(reason::ORIGINAL_NOT_BOOKED, detail));
@@ -150,7 +152,8 @@ fn check_net_debit_cap(
     let debit_balance = state::balance(context.rows.get(&key)).map_or(0, |row| row.debit_balance);
     let debt = debit_balance + approved.amount_minor.wide() + fee.wide();
     if debt > cap.wide() {
-        let detail = format!("amount_minor: the merchant would owe {debt}, at most {} are allowed", cap.get());
+        let detail =
+            format!("amount_minor: the merchant would owe {debt}, at most {} are allowed", cap.get());
         return Err(Reason::new(reason::NET_DEBIT_CAP, detail));
     }
     Ok(())
@@ -170,7 +173,8 @@ fn batch_of_original(context: &Context<'_>, original: &BookedRow) -> Result<Plac
     let key = state::batch_key(&approved.merchant_id, approved.currency, original.sales_day);
     let batch = state::batch(context.rows.get(&key)).expect("a booked payment has its batch");
     if batch.status != BatchStatus::Open {
-        let detail = format!("batch {} is {}; refund the payment instead", batch.batch_id, batch.status.as_str());
+        let detail =
+            format!("batch {} is {}; refund the payment instead", batch.batch_id, batch.status.as_str());
         return Err(Reason::new(reason::BATCH_CLOSED, detail));
     }
     let batch_id = batch.batch_id.clone();
@@ -221,8 +225,10 @@ fn check_sums(
         None => state::batch(context.rows.get(&key)).expect("an open batch has a row").totals,
     };
     add_to_totals(&mut totals, approved.event_type, approved.amount_minor, fee).map_err(|_| overflow())?;
-    let gross = totals.sales_minor.wide() + totals.reversals_minor.wide() + totals.reserve_released_minor.wide();
-    let taken = totals.refunds_minor.wide() + totals.chargebacks_minor.wide() + totals.fees_minor.wide().abs();
+    let gross =
+        totals.sales_minor.wide() + totals.reversals_minor.wide() + totals.reserve_released_minor.wide();
+    let taken =
+        totals.refunds_minor.wide() + totals.chargebacks_minor.wide() + totals.fees_minor.wide().abs();
     let reserved = context.cursor(&approved.merchant_id, approved.currency).reserved;
     let widest = gross + taken + totals.carried_in_minor.wide().abs() + reserved.wide();
     if widest > i128::from(i64::MAX) { Err(overflow()) } else { Ok(()) }

@@ -12,9 +12,7 @@ use settle_types::settle::{
 use settle_types::{BatchId, Currency, Day, MerchantId, Minor};
 
 use super::book::add_to_totals;
-use super::state::{
-    self, BatchRow, BookedRow, DueRow, PAYMENT_RETENTION, SettleRow,
-};
+use super::state::{self, BatchRow, BookedRow, DueRow, PAYMENT_RETENTION, SettleRow};
 use crate::meta::Meta;
 use crate::rows::Rows;
 use crate::state_key::StateKey;
@@ -86,7 +84,8 @@ fn apply_booking(rows: &mut Rows<SettleRow>, now: Timestamp, approved: &PaymentA
             let mut row = original.clone();
             match event_type {
                 EventType::Refund => {
-                    row.refunded = row.refunded.plus(*amount_minor).expect("refunds never exceed their original");
+                    row.refunded =
+                        row.refunded.plus(*amount_minor).expect("refunds never exceed their original");
                 }
                 EventType::Cancellation => row.is_cancelled = true,
                 _ => {}
@@ -131,7 +130,8 @@ fn close_batch(rows: &mut Rows<SettleRow>, closed: &BatchClosed) {
     cursor.open_day = None;
     cursor.last_closed_day = Some(*sales_day);
     cursor.carried = closed.carried_out_minor;
-    cursor.reserved = cursor.reserved.plus(closed.reserve_minor).expect("reserves were part of sums in range");
+    cursor.reserved =
+        cursor.reserved.plus(closed.reserve_minor).expect("reserves were part of sums in range");
     rows.put(cursor_key, SettleRow::Cursor(cursor));
 }
 

@@ -17,7 +17,9 @@ pub const MONDAY: (i32, u8, u8) = (2026, 3, 2);
 pub fn at(days: u32, hours: u32, minutes: u32) -> Timestamp {
     let (year, month, day) = MONDAY;
     let start = Day::from_civil(year, month, day).expect("a day").start();
-    start.saturating_add(Duration::from_days(days)).saturating_add(Duration::from_seconds(hours * 3_600 + minutes * 60))
+    start
+        .saturating_add(Duration::from_days(days))
+        .saturating_add(Duration::from_seconds(hours * 3_600 + minutes * 60))
 }
 
 /// Monday at noon, when most tests begin.

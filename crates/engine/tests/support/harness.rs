@@ -249,7 +249,8 @@ fn prepare<S: Stage>(activation: &ConfigActivation) -> S::Config {
 impl Store {
     fn load<R: StateRow>(&self, keys: Vec<StateKey>, rows: &mut Rows<R>, shell: Shell) {
         for key in keys {
-            let row = self.values.get(&key).map(|value| R::decode(&key, value).expect("a stored row decodes"));
+            let row =
+                self.values.get(&key).map(|value| R::decode(&key, value).expect("a stored row decodes"));
             let is_gone = |row: &R| shell.hides_expired && row.expires_at() <= self.clock;
             let row = row.filter(|row| !is_gone(row));
             rows.fetched(key, row);

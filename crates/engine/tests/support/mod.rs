@@ -6,8 +6,12 @@
 pub mod build;
 pub mod document;
 pub mod harness;
+pub mod invariants;
 pub mod model;
+pub mod model_lines;
+pub mod model_settle;
 pub mod pipeline;
 pub mod reasons;
 pub mod script;
 pub mod settle_script;
+pub mod streams;

@@ -105,7 +105,10 @@ impl Pipeline {
     ) -> Self {
         let numbers = 0..number(partitions);
         Self {
-            authorize: numbers.clone().map(|partition| Harness::new(partition, authorize, wall, shell)).collect(),
+            authorize: numbers
+                .clone()
+                .map(|partition| Harness::new(partition, authorize, wall, shell))
+                .collect(),
             settle: numbers.map(|partition| Harness::new(partition, settle, wall, shell)).collect(),
             partitioner,
             requested: Topic::new(topic::REQUESTED, partitions),
@@ -165,7 +168,8 @@ impl Pipeline {
     /// Bytes in `payments.results` that are no result.
     pub fn undecodable_result(&mut self, value: &[u8], code: &'static str) -> Vec<DecisionEvent> {
         let position = self.results.position(0);
-        let source = Source { position: position.clone(), key: Some(b"d-1".to_vec()), value: Some(value.to_vec()) };
+        let source =
+            Source { position: position.clone(), key: Some(b"d-1".to_vec()), value: Some(value.to_vec()) };
         let malformed = Malformed { code, detail: "value: not a record".to_owned() };
         let command = authorize::Command::result(position, Err(malformed));
         self.authorize[0].submit(&command, Some(&source))

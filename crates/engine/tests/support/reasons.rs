@@ -61,7 +61,10 @@ pub fn assert_complete() {
     for code in reason::ALL {
         let is_produced = OF_AUTHORIZE.contains(code) || OF_SETTLE.contains(code);
         let is_unreachable = UNREACHABLE.iter().any(|(unreachable, _)| unreachable == code);
-        assert!(is_produced != is_unreachable, "{code}: produced {is_produced}, unreachable {is_unreachable}");
+        assert!(
+            is_produced != is_unreachable,
+            "{code}: produced {is_produced}, unreachable {is_unreachable}"
+        );
     }
 }
 
@@ -69,5 +72,8 @@ pub fn assert_complete() {
 pub fn assert_produced(listed: &[&str], produced: impl Iterator<Item = String>) {
     let produced: std::collections::BTreeSet<String> = produced.collect();
     let listed: std::collections::BTreeSet<String> = listed.iter().map(ToString::to_string).collect();
-    assert_eq!(produced, listed, "codes produced by the tables (left) and listed in support/reasons.rs (right)");
+    assert_eq!(
+        produced, listed,
+        "codes produced by the tables (left) and listed in support/reasons.rs (right)"
+    );
 }

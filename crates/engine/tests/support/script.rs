@@ -1,10 +1,10 @@
 //! Scripts of AUTHORIZE: steps, and in short what the last of them led to.
 
-use settle_engine::{ClockMode, Malformed};
 use settle_engine::authorize::AuthorizeSettings;
+use settle_engine::{ClockMode, Malformed};
+use settle_types::Duration;
 use settle_types::authorize::{DecisionEvent, Reason};
 use settle_types::request::PaymentRequested;
-use settle_types::Duration;
 
 use super::build::{at, noon, settle_settings};
 use super::pipeline::Pipeline;

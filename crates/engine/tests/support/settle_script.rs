@@ -132,7 +132,11 @@ fn of_close(closed: &BatchClosed) -> String {
     match &closed.payout {
         Some(payout) => {
             assert_eq!(closed.carried_out_minor.get(), 0, "what is paid out is not carried");
-            text.push_str(&format!(" payout {} on {}", payout.amount_minor.get(), &payout.value_date.to_string()[5..]));
+            text.push_str(&format!(
+                " payout {} on {}",
+                payout.amount_minor.get(),
+                &payout.value_date.to_string()[5..]
+            ));
         }
         None => text.push_str(&format!(" carried {}", closed.carried_out_minor.get())),
     }

@@ -84,7 +84,8 @@ impl EmbeddedConsumer {
         for &number in partitions {
             for topic in std::iter::once(&self.options.primary).chain(&self.options.secondaries) {
                 let partition = TopicPartition::new(topic.clone(), number);
-                let assigned = AssignedPartition { partition, cursor: None, paused: false, end_reported: false };
+                let assigned =
+                    AssignedPartition { partition, cursor: None, paused: false, end_reported: false };
                 self.assigned.push(assigned);
             }
         }

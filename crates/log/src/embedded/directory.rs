@@ -152,7 +152,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         let names_us = |error: &Error| match error {
-            Error::Locked { path: locked, holder } => locked == path && holder.pid == Some(std::process::id()),
+            Error::Locked { path: locked, holder } => {
+                locked == path && holder.pid == Some(std::process::id())
+            }
             _ => false,
         };
         let writer = lock_for_writing(path).unwrap();

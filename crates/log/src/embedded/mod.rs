@@ -61,8 +61,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use self::options::{EmbeddedOptions, SyncMode};
 use self::frame::{FrameContents, MAX_PARTITIONS};
+pub use self::options::{EmbeddedOptions, SyncMode};
 use self::shared::Shared;
 use self::storage::{Access, DirectoryStorage, Storage};
 use crate::consumer::{Consumer, ConsumerOptions};
@@ -137,11 +137,9 @@ impl Log for EmbeddedLog {
         let existing = self.shared.index().partition_count(name);
         match existing {
             Ok(existing) if existing == partitions => Ok(CreateOutcome::Exists),
-            Ok(existing) => Err(Error::PartitionCountMismatch {
-                topic: name.to_owned(),
-                existing,
-                requested: partitions,
-            }),
+            Ok(existing) => {
+                Err(Error::PartitionCountMismatch { topic: name.to_owned(), existing, requested: partitions })
+            }
             Err(_) => {
                 let contents = FrameContents { topics: vec![(name, partitions)], ..Default::default() };
                 let committed = self.shared.commit(&mut writer, &contents);

@@ -106,7 +106,9 @@ impl TransactionalProducer for EmbeddedProducer {
         };
         check_name("the name of a group", &group.group)?;
         if !group.is_joined() {
-            return Err(Error::InvalidState { what: "send_offsets needs a member that has joined its group" });
+            return Err(Error::InvalidState {
+                what: "send_offsets needs a member that has joined its group",
+            });
         }
         let index = self.shared.index();
         for (partition, _) in next_offsets {

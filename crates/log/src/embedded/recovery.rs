@@ -48,8 +48,7 @@ pub(super) fn recover(
         let path = || storage.segment_path(first_sequence);
         if first_sequence != recovered.next_sequence {
             let expected = storage.segment_path(recovered.next_sequence);
-            let what =
-                format!("a segment is missing before this one: {} was expected", expected.display());
+            let what = format!("a segment is missing before this one: {} was expected", expected.display());
             return Err(Error::Corrupt { file: path(), position: 0, what });
         }
         let file = storage.open_segment(first_sequence, access).map_err(|source| match access {
@@ -155,7 +154,8 @@ impl Scan<'_> {
 
     /// Reads the body, which the file is long enough for, and verifies it.
     fn read_body(&mut self, header: FrameHeader) -> Result<(), Error> {
-        let body_length = usize::try_from(header.body_length).expect("a 32-bit length fits the address space");
+        let body_length =
+            usize::try_from(header.body_length).expect("a 32-bit length fits the address space");
         let mut body = std::mem::take(&mut self.body);
         body.resize(body_length + TRAILER_BYTES, 0);
         self.read(&mut body, self.position + HEADER_LENGTH)?;
@@ -205,9 +205,8 @@ impl Scan<'_> {
     }
 
     fn read(&self, buffer: &mut [u8], position: u64) -> Result<(), Error> {
-        read_exact_at(self.file.as_ref(), buffer, position).map_err(|source| {
-            Error::reading("read", &self.storage.segment_path(self.first_sequence), source)
-        })
+        read_exact_at(self.file.as_ref(), buffer, position)
+            .map_err(|source| Error::reading("read", &self.storage.segment_path(self.first_sequence), source))
     }
 
     fn corrupt(&self, position: u64, what: String) -> Error {

@@ -37,8 +37,7 @@ impl SegmentPool {
     pub(super) fn read_chunk(&self, chunk: &ChunkEntry) -> Result<Bytes, Error> {
         let path = || self.path(chunk.segment);
         let corrupt = |what: String| Error::Corrupt { file: path(), position: chunk.position, what };
-        let file =
-            self.segment(chunk.segment).map_err(|source| Error::reading("open", &path(), source))?;
+        let file = self.segment(chunk.segment).map_err(|source| Error::reading("open", &path(), source))?;
         let length = usize::try_from(chunk.length).expect("a 32-bit length fits the address space");
         let mut buffer = vec![0; CHUNK_CHECKSUM_BYTES + length];
         match read_exact_at(file.as_ref(), &mut buffer, chunk.position) {

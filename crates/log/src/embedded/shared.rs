@@ -109,7 +109,11 @@ impl Shared {
     }
 
     /// Appends a frame, makes it durable, and only then shows it to readers and wakes them.
-    pub(super) fn commit(&self, writer: &mut Writer, contents: &FrameContents<'_>) -> Result<(), CommitError> {
+    pub(super) fn commit(
+        &self,
+        writer: &mut Writer,
+        contents: &FrameContents<'_>,
+    ) -> Result<(), CommitError> {
         let appended = writer.append(contents)?;
         let body = frame::decode_body(writer.last_body()).expect("it was encoded by this process");
         self.index()

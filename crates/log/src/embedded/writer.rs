@@ -84,9 +84,7 @@ impl Writer {
     pub(super) fn check_usable(&self) -> Result<(), Error> {
         match &self.poisoned {
             None => Ok(()),
-            Some(reason) => {
-                Err(Error::Poisoned { path: self.directory.clone(), reason: reason.clone() })
-            }
+            Some(reason) => Err(Error::Poisoned { path: self.directory.clone(), reason: reason.clone() }),
         }
     }
 
