@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use settle_ledger::Chain;
 use settle_ledger::balance::TrialBalance;
 use settle_ledger::chain::transaction_id;
-use settle_types::authorize::{DecisionEvent, Outcome, PaymentApproved};
+use settle_types::authorize::{DecisionEvent, Outcome};
 use settle_types::event::{EventKind, SourcePosition};
 use settle_types::request::EventType;
-use settle_types::settle::{LedgerTransaction, SettlementEvent, SettlementOutcome};
+use settle_types::settle::{LedgerTransaction, SettlementDecision, SettlementEvent, SettlementOutcome};
 use settle_types::{Currency, Timestamp, topic};
 
 use crate::topics::{Topics, value};
@@ -105,11 +105,10 @@ fn keys_approved_once(topics: &Topics) {
 #[track_caller]
 fn payments_booked_once(topics: &Topics) {
     let mut booked = BTreeSet::new();
-    for (approved, outcome) in settled(topics) {
-        if outcome == SettlementOutcome::Booked {
-            let id = (approved.merchant_id.to_string(), approved.payment_id.to_string());
-            assert!(booked.insert(id), "I8: {} is booked twice", approved.decision_id);
-        }
+    for decision in settled(topics).filter(|decision| decision.outcome == SettlementOutcome::Booked) {
+        let approved = decision.approved.expect("what is booked is known");
+        let id = (approved.merchant_id.to_string(), approved.payment_id.to_string());
+        assert!(booked.insert(id), "I8: {} is booked twice", approved.decision_id);
     }
 }
 
@@ -132,17 +131,15 @@ fn ledger(topics: &Topics) {
 /// I7 where nothing is in flight: what was approved was booked or refused.
 #[track_caller]
 fn money_conserved(topics: &Topics) {
-    let mut settled_sums = sums_settled(topics, SettlementOutcome::Booked);
-    for (key, sum) in sums_settled(topics, SettlementOutcome::Refused) {
-        *settled_sums.entry(key).or_default() += sum;
-    }
-    assert_eq!(sums_approved(topics), settled_sums, "I7: approved = booked + refused");
+    let is_final = |settled: &SettlementDecision| {
+        matches!(settled.outcome, SettlementOutcome::Booked | SettlementOutcome::Refused)
+    };
+    assert_eq!(sums_approved(topics), sums_settled(topics, is_final), "I7: approved = booked + refused");
 }
 
-fn settled(topics: &Topics) -> Vec<(PaymentApproved, SettlementOutcome)> {
+fn settled(topics: &Topics) -> impl Iterator<Item = SettlementDecision> {
     let events = topics.values::<SettlementEvent>(topic::SETTLEMENT_EVENTS).into_iter();
-    let decisions = events.filter_map(|event| event.decision);
-    decisions.filter_map(|decision| Some((decision.approved?, decision.outcome))).collect()
+    events.filter_map(|event| event.decision)
 }
 
 /// What AUTHORIZE let through, by its journal.
@@ -159,10 +156,11 @@ pub fn sums_approved(topics: &Topics) -> Sums {
     sums
 }
 
-/// What became of it in SETTLE.
-pub fn sums_settled(topics: &Topics, outcome: SettlementOutcome) -> Sums {
+/// Sums over the approved records of which SETTLE decided so.
+pub fn sums_settled(topics: &Topics, is_counted: impl Fn(&SettlementDecision) -> bool) -> Sums {
     let mut sums = Sums::new();
-    for (approved, _) in settled(topics).into_iter().filter(|(_, found)| *found == outcome) {
+    for decision in settled(topics).filter(is_counted) {
+        let approved = decision.approved.expect("what AUTHORIZE wrote can be read");
         *sums.entry((approved.event_type, approved.currency)).or_default() += approved.amount_minor.wide();
     }
     sums
@@ -177,14 +175,4 @@ pub fn outcomes(topics: &Topics) -> BTreeMap<Outcome, usize> {
         *outcomes.entry(decision.outcome).or_default() += 1;
     }
     outcomes
-}
-
-/// The trial balance of the ledger.
-pub fn trial_balance(topics: &Topics) -> TrialBalance {
-    let mut sums = TrialBalance::default();
-    topics
-        .values::<LedgerTransaction>(topic::LEDGER_TRANSACTIONS)
-        .iter()
-        .for_each(|transaction| sums.add(transaction));
-    sums
 }

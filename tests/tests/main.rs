@@ -8,5 +8,6 @@ mod command_line;
 mod demo;
 mod determinism;
 mod error_pages;
+mod failed_commits;
 mod kills;
 mod orders;

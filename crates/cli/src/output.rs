@@ -36,7 +36,7 @@ impl Sheet {
     /// An empty table.
     pub(crate) fn new(title: impl Into<String>, header: &[&str], numbers_from: usize) -> Self {
         let mut table = Table::new();
-        table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+        table.load_style(presets::UTF8_FULL_CONDENSED).set_content_arrangement(ContentArrangement::Disabled);
         table.set_header(header.iter().copied());
         for (index, column) in table.column_iter_mut().enumerate() {
             if index >= numbers_from {

@@ -46,10 +46,14 @@ impl StateKey {
         Some(Timestamp::from_micros(unflip(bytes)))
     }
 
-    /// First key of the due table that waits for a time after `now`: the end of what is due.
+    /// Before every key of the due table that waits for `time` or later.
+    pub fn due_from(time: Timestamp) -> Self {
+        KeyBuilder::new(DUE_TABLE).time(time).finish()
+    }
+
+    /// Before every key of the due table that waits for a time after `now`: the end of what is due.
     pub fn end_of_due(now: Timestamp) -> Self {
-        let next = Timestamp::from_micros(now.as_micros().saturating_add(1));
-        KeyBuilder::new(DUE_TABLE).time(next).finish()
+        Self::due_from(Timestamp::from_micros(now.as_micros().saturating_add(1)))
     }
 
     /// The smallest key after this one.

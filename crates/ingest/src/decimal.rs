@@ -92,7 +92,8 @@ mod tests {
         let places = u32::try_from(fraction.len()).ok()?;
         let fraction_value: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
         let sign = if whole < 0 { -1 } else { 1 };
-        let scaled = (i128::from(whole) * 10_i128.pow(places) + sign * fraction_value) * 10_i128.pow(exponent);
+        let scaled =
+            (i128::from(whole) * 10_i128.pow(places) + sign * fraction_value) * 10_i128.pow(exponent);
         let divisor = 10_i128.pow(places);
         (scaled % divisor == 0).then_some(scaled / divisor)
     }

@@ -147,7 +147,11 @@ pub(crate) struct Problem {
 
 impl Problem {
     /// About a value of a column or field.
-    pub(crate) fn of(column: impl Into<String>, value: impl Into<String>, expected: impl Into<String>) -> Self {
+    pub(crate) fn of(
+        column: impl Into<String>,
+        value: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> Self {
         Self { column: Some(column.into()), value: Some(value.into()), expected: expected.into() }
     }
 
@@ -288,7 +292,10 @@ mod tests {
         for field in REQUIRED {
             let mut next = Draft::default();
             std::mem::swap(&mut draft, &mut next);
-            lacking.push(Draft { request: next.request.clone(), present: next.present.clone(), ..Draft::default() }.finish());
+            lacking.push(
+                Draft { request: next.request.clone(), present: next.present.clone(), ..Draft::default() }
+                    .finish(),
+            );
             draft = next;
             match field {
                 Field::AmountMinor => draft.set_amount(1),

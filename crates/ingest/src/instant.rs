@@ -13,7 +13,8 @@ pub(crate) struct InstantFormat {
 }
 
 /// What an ISO text must look like.
-pub(crate) const ISO_EXPECTED: &str = "an ISO 8601 time with a zone, such as 2026-03-02T09:15:00Z or 2026-03-02T10:15:00+01:00";
+pub(crate) const ISO_EXPECTED: &str =
+    "an ISO 8601 time with a zone, such as 2026-03-02T09:15:00Z or 2026-03-02T10:15:00+01:00";
 
 /// A time that every complete format can print and read again.
 const SAMPLE: &str = "2026-03-02T09:15:00Z";
@@ -39,7 +40,9 @@ impl InstantFormat {
             None if parsed.zone.is_none() => Err(format!(
                 "format \"{format}\" has no offset (%z), and no zone is given: add zone = \"UTC\" or the zone of the file"
             )),
-            None => Err(format!("format \"{format}\" does not hold a whole date: expected year, month and day")),
+            None => {
+                Err(format!("format \"{format}\" does not hold a whole date: expected year, month and day"))
+            }
         }
     }
 
@@ -97,7 +100,12 @@ mod tests {
             (None, Some("Europe/Prague"), "2026-07-01T12:00:00", Some("2026-07-01T10:00:00.000000Z")),
             (None, Some("Europe/Prague"), "2026-07-01T12:00:00Z", Some("2026-07-01T12:00:00.000000Z")),
             (None, Some("Europe/Prague"), "2026-07-01", Some("2026-06-30T22:00:00.000000Z")),
-            (Some("%d.%m.%Y %H:%M"), Some("Europe/Prague"), "02.03.2026 10:15", Some("2026-03-02T09:15:00.000000Z")),
+            (
+                Some("%d.%m.%Y %H:%M"),
+                Some("Europe/Prague"),
+                "02.03.2026 10:15",
+                Some("2026-03-02T09:15:00.000000Z"),
+            ),
             (Some("%d.%m.%Y"), Some("UTC"), "02.03.2026", Some("2026-03-02T00:00:00.000000Z")),
             (Some("%d.%m.%Y"), Some("UTC"), "31.02.2026", None),
             (Some("%Y%m%d%H%M%S%z"), None, "20260302101500+0100", Some("2026-03-02T09:15:00.000000Z")),

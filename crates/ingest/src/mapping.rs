@@ -103,7 +103,9 @@ impl MappingError {
     pub const fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable { .. } => "check the path and its permissions; a mapping is UTF-8 text",
-            Self::Invalid { .. } => "docs/produce.md explains every key; deploy/examples/orders.toml is an example",
+            Self::Invalid { .. } => {
+                "docs/produce.md explains every key; deploy/examples/orders.toml is an example"
+            }
         }
     }
 
@@ -114,7 +116,9 @@ impl MappingError {
 
     fn in_file(self, name: &str) -> Self {
         match self {
-            Self::Invalid { line, key, problem, .. } => Self::Invalid { file: name.to_owned(), line, key, problem },
+            Self::Invalid { line, key, problem, .. } => {
+                Self::Invalid { file: name.to_owned(), line, key, problem }
+            }
             unreadable @ Self::Unreadable { .. } => unreadable,
         }
     }
@@ -160,7 +164,9 @@ fn parse_document(text: &str) -> Result<Mapping, MappingError> {
         Some(_) => return Err(file.error("decimal_separator", "expected \".\" or \",\"")),
     };
     let Some(fields) = root.table("fields", EXAMPLE)? else {
-        return Err(root.error("fields", "the table [fields] is missing: it says where each field comes from"));
+        return Err(
+            root.error("fields", "the table [fields] is missing: it says where each field comes from")
+        );
     };
     Ok(Mapping { dialect, columns: parse_columns(&file)?, decimal_separator, rules: parse_fields(&fields)? })
 }
@@ -183,8 +189,12 @@ fn parse_columns(file: &Section<'_>) -> Result<Option<Vec<String>>, MappingError
     let columns = file.texts("columns")?;
     match (has_header, columns) {
         (true, None) => Ok(None),
-        (true, Some(_)) => Err(file.error("columns", "the file has a header: remove columns, or set header = false")),
-        (false, None) => Err(file.error("columns", "header is false: expected the names of the columns in order")),
+        (true, Some(_)) => {
+            Err(file.error("columns", "the file has a header: remove columns, or set header = false"))
+        }
+        (false, None) => {
+            Err(file.error("columns", "header is false: expected the names of the columns in order"))
+        }
         (false, Some(names)) => {
             for (index, name) in names.iter().enumerate() {
                 if name.is_empty() || names[..index].contains(name) {
@@ -236,7 +246,11 @@ fn parse_card(section: &Section<'_>, rules: &mut Vec<Rule>) -> Result<(), Mappin
         has_token |= found == Field::CardToken;
         rules.push(parse_rule(&rule_section, Target::Field(found))?);
     }
-    if has_token { Ok(()) } else { Err(section.error("token", "the field is missing: every card needs a token")) }
+    if has_token {
+        Ok(())
+    } else {
+        Err(section.error("token", "the field is missing: every card needs a token"))
+    }
 }
 
 fn parse_metadata(section: &Section<'_>, rules: &mut Vec<Rule>) -> Result<(), MappingError> {
@@ -266,9 +280,8 @@ fn parse_source(section: &Section<'_>) -> Result<Source, MappingError> {
     match (section.text("column")?, section.text("constant")?, section.text("template")?) {
         (Some(""), None, None) => Err(section.error("column", "expected the name of a column")),
         (Some(column), None, None) => Ok(Source::Column(column.to_owned())),
-        (None, Some(constant), None) if constant.trim().is_empty() => {
-            Err(section.error("constant", "expected a text that is not blank; leave the field out if it is absent"))
-        }
+        (None, Some(constant), None) if constant.trim().is_empty() => Err(section
+            .error("constant", "expected a text that is not blank; leave the field out if it is absent")),
         (None, Some(constant), None) => Ok(Source::Constant(constant.to_owned())),
         (None, None, Some(text)) => {
             template::parse(text).map(Source::Template).map_err(|problem| section.error("template", problem))
@@ -364,36 +377,84 @@ mod tests {
     fn every_fault_is_named_with_its_line_and_key() {
         let with = |head: &str, tail: &str| format!("{head}{}{tail}", minimal(&[]));
         let cases = [
-            (with("[file]\ndelimitr = \";\"\n", ""), "line 2, file.delimitr: the key is not known; did you mean \"delimiter\"?"),
+            (
+                with("[file]\ndelimitr = \";\"\n", ""),
+                "line 2, file.delimitr: the key is not known; did you mean \"delimiter\"?",
+            ),
             (with("delimiter = \";\"\n", ""), "line 1, delimiter: the key is not known"),
-            (with("", "paymentid = { column = \"x\" }"), "line 11, fields.paymentid: the key is not known; did you mean \"payment_id\"?"),
+            (
+                with("", "paymentid = { column = \"x\" }"),
+                "line 11, fields.paymentid: the key is not known; did you mean \"payment_id\"?",
+            ),
             (with("", "amount_minor = { column = \"x\" }"), "did you mean \"amount\"?"),
-            (with("", "card.tokn = { column = \"x\" }"), "fields.card.tokn: the key is not known; did you mean \"token\"?"),
+            (
+                with("", "card.tokn = { column = \"x\" }"),
+                "fields.card.tokn: the key is not known; did you mean \"token\"?",
+            ),
             (with("", "card.bin = { column = \"x\" }"), "fields.card.token: the field is missing"),
-            (with("", "country = { colum = \"x\" }"), "fields.country.colum: the key is not known; did you mean \"column\"?"),
-            (with("", "country = { column = \"x\", unit = \"minor\" }"), "fields.country.unit: the key is not known"),
-            (with("", "country = \"CZ\""), "fields.country: expected a table such as { column = \"...\" }, found a text"),
-            (with("", "country = {}"), "fields.country: expected exactly one of column, constant and template"),
+            (
+                with("", "country = { colum = \"x\" }"),
+                "fields.country.colum: the key is not known; did you mean \"column\"?",
+            ),
+            (
+                with("", "country = { column = \"x\", unit = \"minor\" }"),
+                "fields.country.unit: the key is not known",
+            ),
+            (
+                with("", "country = \"CZ\""),
+                "fields.country: expected a table such as { column = \"...\" }, found a text",
+            ),
+            (
+                with("", "country = {}"),
+                "fields.country: expected exactly one of column, constant and template",
+            ),
             (with("", "country = { column = \"a\", constant = \"b\" }"), "expected exactly one of"),
-            (with("", "country = { constant = \" \" }"), "fields.country.constant: expected a text that is not blank"),
+            (
+                with("", "country = { constant = \" \" }"),
+                "fields.country.constant: expected a text that is not blank",
+            ),
             (with("", "country = { constant = \"CZ\", map = { a = \"b\" } }"), "a constant needs no map"),
-            (with("", "country = { column = \"c\", map = { a = 1 } }"), "fields.country.map.a: expected a text in quotes"),
+            (
+                with("", "country = { column = \"c\", map = { a = 1 } }"),
+                "fields.country.map.a: expected a text in quotes",
+            ),
             (with("", "country = { template = \"x-{y\" }"), "is not closed"),
             (with("", "priority = { constant = \"high\" }"), "found \"high\", expected an integer"),
-            (with("", "execute_at = { column = \"x\", zone = \"Prague\" }"), "fields.execute_at: zone \"Prague\" is not known"),
-            (with("", "execute_at = { constant = \"tomorrow\" }"), "found \"tomorrow\", expected an ISO 8601 time"),
-            (with("[file]\nheader = \"no\"\n", ""), "line 2, file.header: expected true or false, found a text"),
+            (
+                with("", "execute_at = { column = \"x\", zone = \"Prague\" }"),
+                "fields.execute_at: zone \"Prague\" is not known",
+            ),
+            (
+                with("", "execute_at = { constant = \"tomorrow\" }"),
+                "found \"tomorrow\", expected an ISO 8601 time",
+            ),
+            (
+                with("[file]\nheader = \"no\"\n", ""),
+                "line 2, file.header: expected true or false, found a text",
+            ),
             (with("[file]\nheader = false\n", ""), "file.columns: header is false"),
             (with("[file]\ncolumns = [\"a\"]\n", ""), "file.columns: the file has a header"),
-            (with("[file]\nheader = false\ncolumns = [\"a\", \"a\"]\n", ""), "line 3, file.columns: expected different names"),
+            (
+                with("[file]\nheader = false\ncolumns = [\"a\", \"a\"]\n", ""),
+                "line 3, file.columns: expected different names",
+            ),
             (with("[file]\ndelimiter = \";;\"\n", ""), "file.delimiter: expected one ASCII character"),
-            (with("[file]\ndelimiter = \"\\\"\"\n", ""), "file.quote: expected another character than the delimiter"),
-            (with("[file]\ndecimal_separator = \"'\"\n", ""), "file.decimal_separator: expected \".\" or \",\""),
+            (
+                with("[file]\ndelimiter = \"\\\"\"\n", ""),
+                "file.quote: expected another character than the delimiter",
+            ),
+            (
+                with("[file]\ndecimal_separator = \"'\"\n", ""),
+                "file.decimal_separator: expected \".\" or \",\"",
+            ),
             ("[file]\nquote = \"\"\n".to_owned(), "fields: the table [fields] is missing"),
             (minimal(&["currency"]), "line 1, fields.currency: the field is missing"),
             (minimal(&["amount"]), "fields.amount: the field is missing"),
             (minimal(&["amount"]) + "amount = { column = \"amount\" }", "fields.amount.unit: expected unit"),
-            (minimal(&["event_type"]) + "event_type = { constant = \"PAYMNT\" }", "did you mean \"PAYMENT\"?"),
+            (
+                minimal(&["event_type"]) + "event_type = { constant = \"PAYMNT\" }",
+                "did you mean \"PAYMENT\"?",
+            ),
             ("delimiter = \n".to_owned(), "line 1, the document: not TOML"),
         ];
         for (text, expected) in cases {

@@ -12,15 +12,14 @@ const CARD_DIGITS_MIN: usize = 13;
 /// Digits may be grouped by single spaces, dots or hyphens, as people type card numbers. Whether a run is a valid
 /// card number is not asked: a message needs no long number.
 pub(crate) fn masked(value: &str) -> String {
+    let is_cut = value.chars().nth(SHOWN_CHARS).is_some();
+    let kept_chars = if is_cut { SHOWN_CHARS - 1 } else { SHOWN_CHARS };
     let mut shown = String::new();
-    let mut count = 0;
-    for character in mask_long_numbers(value).chars() {
-        if count == SHOWN_CHARS - 1 && value.chars().count() > SHOWN_CHARS {
-            shown.push('…');
-            break;
-        }
+    for character in mask_long_numbers(value).chars().take(kept_chars) {
         shown.push(if character.is_control() { '\u{fffd}' } else { character });
-        count += 1;
+    }
+    if is_cut {
+        shown.push('…');
     }
     shown
 }

@@ -17,7 +17,9 @@ fn nearest<'k>(unknown: &str, known: &[&'k str]) -> Option<&'k str> {
     let mut best: Option<(usize, &str)> = None;
     for name in known {
         let distance = strsim::damerau_levenshtein(&compared, &name.to_lowercase());
-        let related = name.len() > 3 && compared.len() > 3 && (name.starts_with(&compared) || compared.starts_with(name));
+        let related = name.len() > 3
+            && compared.len() > 3
+            && (name.starts_with(&compared) || compared.starts_with(name));
         let allowed = if related { COMPARED_CHARS } else { 1 + name.chars().count() / 3 };
         if distance <= allowed && best.is_none_or(|(least, _)| distance < least) {
             best = Some((distance, name));

@@ -151,13 +151,15 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_says_what_to_do() {
-        let missing = Requests::open(Path::new("missing/x.csv"), Format::Csv, None, &CurrencyTable::iso_4217());
+        let missing =
+            Requests::open(Path::new("missing/x.csv"), Format::Csv, None, &CurrencyTable::iso_4217());
         let error = missing.err().expect("no such file");
         assert!(error.to_string().contains("missing/x.csv"), "{error}");
         assert!(error.hint().contains("check the path"), "{}", error.hint());
         let error = open_error("x.csv", b"a;b", Format::Csv, None);
         assert!(error.hint().contains("--mapping"), "{}", error.hint());
-        let mapping = Mapping::parse("m", include_str!("../../../deploy/examples/orders.toml")).expect("valid");
+        let mapping =
+            Mapping::parse("m", include_str!("../../../deploy/examples/orders.toml")).expect("valid");
         let error = open_error("x.jsonl", b"{}", Format::Jsonl, Some(&mapping));
         assert!(error.to_string().contains("JSONL"), "{error}");
         assert!(open_error("x.avro", b"Obj", Format::Avro, None).to_string().contains("x.avro"));

@@ -175,6 +175,40 @@ fn files_that_are_damaged_say_so() {
 }
 
 #[test]
+fn a_block_that_claims_more_records_than_it_holds_is_damaged() {
+    // Every field may be null: the decoder then takes what is missing for nulls, record after record.
+    let names = "event_type payment_id idempotency_key debtor_account merchant_id currency payment_method requested_at";
+    let fields: Vec<String> =
+        names.split(' ').map(|name| format!(r#"{{"name":"{name}","type":["null","string"]}}"#)).collect();
+    let amount = r#"{"name":"amount_minor","type":["null","long"]}"#;
+    let schema = format!(r#"{{"type":"record","name":"Order","fields":[{},{amount}]}}"#, fields.join(","));
+    let schema = Schema::parse_str(&schema).expect("a schema");
+    let writer = Writer::new(&schema, Vec::new()).expect("a writer");
+    let empty = writer.into_inner().expect("memory does not fail");
+    let marker = &empty[empty.len() - 16..];
+    // As many records as an i64 can claim, in a block of no bytes.
+    let claim = [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01, 0x00];
+    let found = read(&[&empty[..], &claim, marker].concat());
+    let failure = found.failure.expect("damaged");
+    assert!(failure.contains("a block ends within a record"), "{failure}");
+    assert_eq!((found.requests.len(), found.rejects.len()), (0, 0));
+}
+
+#[test]
+fn a_record_beyond_the_limit_of_a_row_is_a_reject() {
+    let Value::Record(mut fields) = order(Some(1), PAYMENT) else { panic!("a record") };
+    fields[2].1 = Value::String("x".repeat(settle_ingest::MAX_ROW_BYTES + 1));
+    let found = read(&container(Codec::Null, &[Value::Record(fields), order(Some(1), PAYMENT)]));
+    assert_eq!((found.requests.len(), found.rejects.len(), found.failure), (1, 1, None));
+    assert!(
+        found.rejects[0].expected.contains("bytes") && found.rejects[0].raw_truncated,
+        "{}",
+        found.rejects[0]
+    );
+    assert_eq!(found.rejects[0].raw.len(), settle_ingest::MAX_ROW_BYTES);
+}
+
+#[test]
 fn an_empty_block_does_not_hide_the_blocks_after_it() {
     let empty = container(Codec::Null, &[]);
     let whole = container(Codec::Null, &[order(Some(1), PAYMENT)]);

@@ -8,6 +8,7 @@ use settle_types::CurrencyTable;
 use settle_types::request::PaymentRequested;
 
 const MAPPING: &str = r#"
+[file]
 delimiter = ";"
 decimal_separator = ","
 
@@ -184,6 +185,13 @@ fn a_row_beyond_the_limit_is_one_reject_and_a_stray_quote_costs_one_row() {
     assert_eq!(rejects[0].raw.len(), settle_ingest::MAX_ROW_BYTES);
     assert!(rejects[0].expected.contains("bytes"), "{}", rejects[0]);
 
+    // A quoted text may have line breaks, but not hundreds.
+    let lines = "x\n".repeat(200);
+    let file = input("orders.csv", format!("{HEADER}\nP;\"{lines}\n{GOOD}\n").as_bytes());
+    let (requests, rejects) = read(&file.path, Format::Csv, Some(MAPPING));
+    assert_eq!((requests.len(), rejects.len()), (1, 200));
+    assert_eq!(rejects[0].column.as_deref(), Some("id"), "{}", rejects[0]);
+
     let file = input("requests.jsonl", format!("{long}\n{}\n", jsonl(&[])).as_bytes());
     let (requests, rejects) = read(&file.path, Format::Jsonl, None);
     assert_eq!((requests.len(), rejects.len()), (1, 1));
@@ -262,7 +270,8 @@ fn bad_rows_of_jsonl() {
     cases.push((jsonl(&[]) + "{}", None, None, "trailing characters"));
     cases.push(("[1,2]".to_owned(), None, None, "found an array"));
     cases.push(("17".to_owned(), None, None, "found an integer"));
-    cases.push(("[".repeat(200), None, None, "recursion limit"));
+    cases.push(("{\"a\":".repeat(200), None, None, "recursion limit"));
+    cases.push(("[".repeat(200), None, None, "EOF"));
     for (row, column, value, expected) in cases {
         let good = jsonl(&[]);
         let file = input("requests.jsonl", format!("{good}\n\n{row}\n{good}").as_bytes());

@@ -46,7 +46,7 @@ fn an_excerpt_becomes_requests() {
     assert_eq!(first.merchant_id.as_str(), "AB-10000001");
     assert_eq!((first.amount_minor, first.currency.as_str()), (245_200, "CZK"));
     assert_eq!(first.payment_method, "BANK_TRANSFER");
-    assert_eq!(first.requested_at.to_string(), "2026-03-02T08:00:00.000000Z");
+    assert_eq!(first.requested_at.to_string(), "2026-01-05T08:00:00.000000Z");
     assert_eq!(first.metadata.get("k_symbol").map(AsRef::as_ref), Some("SIPO"));
     assert!(requests[2].metadata.is_empty(), "a blank column is absent");
 }

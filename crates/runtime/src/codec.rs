@@ -49,7 +49,7 @@ impl StageCodec for Authorize {
         match (&event.decision, &event.transition) {
             (Some(decision), _) => decision.outcome.as_str(),
             (None, Some(_)) => "TRANSITION",
-            (None, None) => "OTHER",
+            (None, None) => "CONFIG",
         }
     }
 }
@@ -72,7 +72,7 @@ impl StageCodec for Settle {
             (Some(decision), ..) => decision.outcome.as_str(),
             (None, Some(_), _) => "BATCH_CLOSED",
             (None, None, Some(_)) => "RESERVE_RELEASED",
-            (None, None, None) => "OTHER",
+            (None, None, None) => "CONFIG",
         }
     }
 }

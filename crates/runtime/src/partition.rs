@@ -4,6 +4,7 @@
 //! catches the store up after the commit, `roll_back` drops the overlay after an abort (I1).
 
 use settle_engine::stage::{ActiveConfig, DueCause};
+use settle_engine::state_key::DUE_TABLE;
 use settle_engine::{FOLD_VERSION, Meta, Rows, Stage, StateKey};
 use settle_log::TopicPartition;
 use settle_store::{Progress, StateStore};
@@ -145,14 +146,15 @@ impl<S: StageCodec> Partition<S> {
     }
 
     /// The next rows of the due table that finishing a run concerns, whatever their time, at most `limit`.
-    pub(crate) fn to_finish(&mut self, limit: usize) -> Result<Vec<S::Command>, Error> {
-        self.waiting(&StateKey::end_of(settle_engine::state_key::DUE_TABLE), DueCause::Finish, limit)
+    pub(crate) fn waiting_to_finish(&mut self, limit: usize) -> Result<Vec<S::Command>, Error> {
+        self.waiting(&StateKey::end_of(DUE_TABLE), DueCause::Finish, limit)
     }
 
     /// Commands for the rows of the due table before `until`, over the store and the overlay.
     fn waiting(&self, until: &StateKey, cause: DueCause, limit: usize) -> Result<Vec<S::Command>, Error> {
         let mut commands = Vec::new();
-        let mut from = StateKey::start_of(settle_engine::state_key::DUE_TABLE);
+        // Rows that were handled leave traces that a scan from the table's start would pass again and again.
+        let mut from = StateKey::due_from(self.next_due);
         while commands.len() < limit {
             let rows = self.due_rows(&from, until, limit)?;
             let Some((last, _)) = rows.last() else { break };
@@ -182,7 +184,7 @@ impl<S: StageCodec> Partition<S> {
 
     fn first_due_after(&self, now: Timestamp) -> Result<Timestamp, Error> {
         let from = StateKey::end_of_due(now);
-        let until = StateKey::end_of(settle_engine::state_key::DUE_TABLE);
+        let until = StateKey::end_of(DUE_TABLE);
         let rows = self.due_rows(&from, &until, 1)?;
         Ok(rows.first().and_then(|(key, _)| key.due_at()).unwrap_or(Timestamp::MAX))
     }

@@ -196,7 +196,7 @@ impl<S: StageCodec> Worker<S> {
             loop {
                 let limit = self.shared.options.tick_items;
                 let partition = self.ready(number);
-                let commands = partition.to_finish(limit)?;
+                let commands = partition.waiting_to_finish(limit)?;
                 if commands.is_empty() {
                     break;
                 }

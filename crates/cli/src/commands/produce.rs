@@ -19,6 +19,9 @@ use crate::{Ended, open, settings};
 /// Requests of one transaction, at most.
 const REQUESTS_PER_COMMIT: u64 = 10_000;
 
+/// A request dated so much after the one before it has a wrong date: 100 days.
+const FAR_AHEAD_MS: i64 = 100 * 86_400_000;
+
 /// Runs `settle produce`.
 pub(crate) fn run(common: &Common, arguments: &ProduceArguments) -> anyhow::Result<Ended> {
     let config = settings::load(common)?;
@@ -93,6 +96,7 @@ pub(crate) struct Sink {
     partitions: u32,
     value: Vec<u8>,
     in_transaction: u64,
+    last_timestamp_ms: Option<i64>,
     /// Requests committed, or in the open transaction.
     pub(crate) written: u64,
     rate: Option<u32>,
@@ -108,6 +112,7 @@ impl Sink {
             partitions: open::partition_count(&**log, topic::REQUESTED)?,
             value: Vec::new(),
             in_transaction: 0,
+            last_timestamp_ms: None,
             written: 0,
             rate,
             started: monotonic_now(),
@@ -122,13 +127,18 @@ impl Sink {
         }
     }
 
-    /// Writes a request. Key: debtor account; time of the record: that of the request.
+    /// Writes a request. Key: debtor account; time of the record: that of the request, unless that is far ahead
+    /// of those before it. Such a date is wrong, and a record so late would hold back all others of its partition.
     pub(crate) fn request(&mut self, request: &PaymentRequested) -> anyhow::Result<()> {
+        let requested_at_ms = request.requested_at.as_millis();
+        let is_far_ahead = self.last_timestamp_ms.is_some_and(|last| requested_at_ms.saturating_sub(last) > FAR_AHEAD_MS);
+        let timestamp_ms = self.last_timestamp_ms.filter(|_| is_far_ahead).unwrap_or(requested_at_ms);
+        self.last_timestamp_ms = Some(timestamp_ms);
         let mut value = std::mem::take(&mut self.value);
         value.clear();
         settle_schema::encode(request, &mut value);
         let key = request.debtor_account.as_str().as_bytes();
-        let written = self.record(key, &value, request.requested_at.as_millis());
+        let written = self.record(key, &value, timestamp_ms);
         self.value = value;
         written
     }

@@ -6,8 +6,14 @@ use settle_types::{DebtorAccount, MerchantId};
 
 /// Merchants of the generated day.
 pub(super) const MERCHANTS: u32 = 200;
-/// Debtors of the generated day.
-pub(super) const DEBTORS: u32 = 20_000;
+/// Requests of the day for each debtor, on average.
+const REQUESTS_PER_DEBTOR: u64 = 5;
+
+/// Debtors of a day with so many requests.
+pub(super) fn debtors(requests: u64) -> u32 {
+    u32::try_from((requests / REQUESTS_PER_DEBTOR).clamp(1_000, 10_000_000)).expect("clamped into range")
+}
+
 /// Merchant category codes, by merchant.
 const CATEGORY_CODES: [&str; 6] = ["5411", "5812", "5732", "5999", "4111", "7995"];
 /// Countries and weights.
@@ -51,16 +57,16 @@ pub(super) fn weighted(random: &mut ChaCha12Rng, weights: &[u32]) -> usize {
     unreachable!("a number below the sum of the weights falls into one of them")
 }
 
-/// Draws a rank below `count`, low ranks far more often: each halving of the range is about as likely, which
-/// is close to Zipf's law.
-pub(super) fn skewed(random: &mut ChaCha12Rng, count: u32) -> u32 {
-    let halvings = random.random_range(0..=count.ilog2());
+/// Draws a rank below `count`, low ranks more often: the range is halved up to `most_halvings` times, each number
+/// of halvings as likely, which for many of them comes close to Zipf's law.
+fn skewed(random: &mut ChaCha12Rng, count: u32, most_halvings: u32) -> u32 {
+    let halvings = random.random_range(0..=most_halvings);
     random.random_range(0..(count >> halvings).max(1))
 }
 
 /// A merchant, and the market that it sells in.
 pub(super) fn merchant(random: &mut ChaCha12Rng) -> (MerchantId, Market) {
-    let rank = skewed(random, MERCHANTS) + 1;
+    let rank = skewed(random, MERCHANTS, 5) + 1;
     // Most merchants sell in one currency; the large ones in all.
     let market = if rank <= 5 {
         let weights: Vec<u32> = MARKETS.iter().map(|market| market.weight).collect();
@@ -80,9 +86,9 @@ pub(super) fn merchant(random: &mut ChaCha12Rng) -> (MerchantId, Market) {
     (MerchantId::new(format!("m-{rank:04}")), market)
 }
 
-/// A debtor.
-pub(super) fn debtor(random: &mut ChaCha12Rng) -> DebtorAccount {
-    DebtorAccount::new(format!("acct-{:06}", skewed(random, DEBTORS)))
+/// One of so many debtors. The busiest stay below the daily count of the example rules.
+pub(super) fn debtor(random: &mut ChaCha12Rng, debtors: u32) -> DebtorAccount {
+    DebtorAccount::new(format!("acct-{:06}", skewed(random, debtors, 4)))
 }
 
 /// A price in minor units: many small ones, few large.
@@ -147,9 +153,9 @@ mod tests {
     #[test]
     fn low_ranks_are_drawn_more_often() {
         let mut random = ChaCha12Rng::seed_from_u64(1);
-        let draws: Vec<u32> = (0..10_000).map(|_| skewed(&mut random, MERCHANTS)).collect();
+        let draws: Vec<u32> = (0..10_000).map(|_| skewed(&mut random, MERCHANTS, 5)).collect();
         let below = |rank: u32| draws.iter().filter(|draw| **draw < rank).count();
-        assert!(below(10) > 3_000 && below(10) < 7_000, "{}", below(10));
+        assert!((2_000..5_000).contains(&below(10)), "{}", below(10));
         assert!(draws.iter().any(|draw| *draw > 150));
     }
 }

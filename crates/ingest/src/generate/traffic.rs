@@ -112,6 +112,7 @@ struct Burst {
 pub struct Traffic {
     options: TrafficOptions,
     random: ChaCha12Rng,
+    debtors: u32,
     index: u64,
     /// Any recent request: may be sent again.
     recent: Window,
@@ -127,6 +128,7 @@ impl Traffic {
         Self {
             options,
             random: ChaCha12Rng::seed_from_u64(options.seed),
+            debtors: catalogue::debtors(options.payments),
             index: 0,
             recent: Window::default(),
             open: Window::default(),
@@ -210,7 +212,7 @@ impl Traffic {
                 Some(request)
             }
             Kind::BurstStart => {
-                let debtor = catalogue::debtor(&mut self.random);
+                let debtor = catalogue::debtor(&mut self.random, self.debtors);
                 self.burst = Some(Burst { debtor, left: BURST_PAYMENTS });
                 self.continue_burst(now)
             }
@@ -254,7 +256,7 @@ impl Traffic {
             payment_id: PaymentId::new(format!("pay-{number:08}")),
             original_payment_id: None,
             idempotency_key: IdempotencyKey::new(format!("key-{number:08}")),
-            debtor_account: catalogue::debtor(random),
+            debtor_account: catalogue::debtor(random, self.debtors),
             amount_minor: catalogue::price(random, market),
             currency: market.currency.into(),
             payment_method: payment_method.into(),

@@ -59,8 +59,11 @@ impl BoundMapping {
         for rule in &mapping.rules {
             let mut positions = Vec::new();
             for name in rule.source.columns() {
-                let position = find_column(&columns, name)
-                    .map_err(|hint| ColumnProblem { column: name.to_owned(), field: rule.target.name(), hint })?;
+                let position = find_column(&columns, name).map_err(|hint| ColumnProblem {
+                    column: name.to_owned(),
+                    field: rule.target.name(),
+                    hint,
+                })?;
                 positions.push(position);
             }
             rules.push(BoundRule { rule: rule.clone(), positions });
@@ -130,14 +133,19 @@ impl BoundMapping {
             DecimalError::NotANumber => {
                 format!("digits with at most one \"{}\", such as 12{0}50", self.decimal_separator)
             }
-            DecimalError::TooManyDecimals => format!("at most {exponent} decimals for {code}, or zeros after them"),
+            DecimalError::TooManyDecimals => {
+                format!("at most {exponent} decimals for {code}, or zeros after them")
+            }
             DecimalError::TooLarge => "an amount within 64-bit minor units".to_owned(),
         })
     }
 
     /// Names the columns that a field would have come from.
     fn missing(&self, field: Field) -> Problem {
-        let rule = self.rules.iter().find(|bound| matches!(bound.rule.target, Target::Field(found) if found == field));
+        let rule = self
+            .rules
+            .iter()
+            .find(|bound| matches!(bound.rule.target, Target::Field(found) if found == field));
         let column = rule.and_then(|bound| bound.rule.source.columns().next());
         let expected = format!("a value for {}: the column is blank", field.name());
         Problem::missing(column.unwrap_or(field.name()), expected)

@@ -34,7 +34,11 @@ impl<'d> Section<'d> {
     fn new(text: &'d str, path: String, offset: usize, table: &'d DeTable<'d>) -> Self {
         let mut entries = Vec::new();
         for (key, value) in table {
-            entries.push(Entry { key: key.get_ref().as_ref(), offset: key.span().start, value: value.get_ref() });
+            entries.push(Entry {
+                key: key.get_ref().as_ref(),
+                offset: key.span().start,
+                value: value.get_ref(),
+            });
         }
         Self { text, path, offset, entries }
     }
@@ -90,7 +94,9 @@ impl<'d> Section<'d> {
     pub(crate) fn texts(&self, key: &str) -> Result<Option<Vec<&'d str>>, MappingError> {
         let Some(entry) = self.find(key) else { return Ok(None) };
         let DeValue::Array(items) = entry.value else {
-            return Err(self.error_at(entry, format!("expected a list of texts, found {}", kind(entry.value))));
+            return Err(
+                self.error_at(entry, format!("expected a list of texts, found {}", kind(entry.value)))
+            );
         };
         let mut texts = Vec::with_capacity(items.len());
         for item in items {

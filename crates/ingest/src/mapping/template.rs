@@ -25,10 +25,14 @@ pub(crate) fn parse(template: &str) -> Result<Vec<Part>, String> {
             rest = after;
         } else if let Some(after) = from_brace.strip_prefix('{') {
             let Some((column, after)) = after.split_once('}') else {
-                return Err(format!("template \"{template}\": a \"{{\" is not closed; write \"{{{{\" for a brace"));
+                return Err(format!(
+                    "template \"{template}\": a \"{{\" is not closed; write \"{{{{\" for a brace"
+                ));
             };
             if column.is_empty() {
-                return Err(format!("template \"{template}\": expected the name of a column between the braces"));
+                return Err(format!(
+                    "template \"{template}\": expected the name of a column between the braces"
+                ));
             }
             if !text.is_empty() {
                 parts.push(Part::Text(std::mem::take(&mut text)));
@@ -36,7 +40,9 @@ pub(crate) fn parse(template: &str) -> Result<Vec<Part>, String> {
             parts.push(Part::Column(column.to_owned()));
             rest = after;
         } else {
-            return Err(format!("template \"{template}\": a \"}}\" was not opened; write \"}}}}\" for a brace"));
+            return Err(format!(
+                "template \"{template}\": a \"}}\" was not opened; write \"}}}}\" for a brace"
+            ));
         }
     }
     text.push_str(rest);

@@ -12,7 +12,7 @@ use settle_types::Timestamp;
 
 use super::error::ReadError;
 use super::record::{self, Node};
-use super::{Row, RowError};
+use super::{MAX_ROW_BYTES, Row, RowError};
 use crate::field::{self, Field, Problem};
 use crate::mask::masked;
 use crate::nearest;
@@ -43,8 +43,10 @@ impl AvroRequests {
         if let Some(source) = input.take_error() {
             return Err(ReadError::Unreadable { file: file.to_owned(), source });
         }
-        let records =
-            opened.map_err(|error| ReadError::NotAvro { file: file.to_owned(), problem: masked(&error.to_string()) })?;
+        let records = opened.map_err(|error| ReadError::NotAvro {
+            file: file.to_owned(),
+            problem: masked(&error.to_string()),
+        })?;
         check_schema(records.writer_schema())
             .map_err(|problem| ReadError::AvroSchema { file: file.to_owned(), problem })?;
         Ok(Self { file: file.to_owned(), input, records, read: 0 })
@@ -58,13 +60,20 @@ impl AvroRequests {
         };
         self.read += 1;
         let raw = to_json(&value);
-        let converted = record::to_request(to_node(value));
+        let converted = match text_bytes(&value) {
+            ..=MAX_ROW_BYTES => record::to_request(to_node(value)),
+            _ => Err(Problem::of_row(format!("a record of at most {MAX_ROW_BYTES} bytes"))),
+        };
         Some(converted.map_err(|problem| self.reject(problem, &raw)))
     }
 
     fn reject(&self, problem: Problem, raw: &serde_json::Value) -> RowError {
-        let raw = raw.to_string().into_bytes();
-        RowError::Rejected(Reject::new(&self.file, Place::Record(self.read), problem, raw))
+        let mut raw = raw.to_string().into_bytes();
+        let is_cut = raw.len() > MAX_ROW_BYTES;
+        raw.truncate(MAX_ROW_BYTES);
+        let mut reject = Reject::new(&self.file, Place::Record(self.read), problem, raw);
+        reject.raw_truncated = is_cut;
+        RowError::Rejected(reject)
     }
 
     /// The decoder ends at an empty block, and takes the beginning of a cut block for the end of the file: both
@@ -269,7 +278,10 @@ fn fits_card(schema: &Schema, enums: &mut Vec<Name>) -> Result<bool, String> {
         for card_field in &card.fields {
             let Some(found) = Field::find_in_card(&card_field.name) else {
                 let hint = nearest::hint(&card_field.name, &field::card_names());
-                return Err(format!("field \"card.{}\" is not one of a request; {hint}", masked(&card_field.name)));
+                return Err(format!(
+                    "field \"card.{}\" is not one of a request; {hint}",
+                    masked(&card_field.name)
+                ));
             };
             if !fits(found, &card_field.schema, enums) {
                 return Ok(false);
@@ -298,7 +310,9 @@ fn to_node(value: Value) -> Node {
             Node::Instant,
         ),
         Value::Union(_, inner) => to_node(*inner),
-        Value::Record(fields) => Node::Pairs(fields.into_iter().map(|(name, inner)| (name, to_node(inner))).collect()),
+        Value::Record(fields) => {
+            Node::Pairs(fields.into_iter().map(|(name, inner)| (name, to_node(inner))).collect())
+        }
         Value::Map(entries) => {
             let mut pairs: Vec<(String, Node)> =
                 entries.into_iter().map(|(name, inner)| (name, to_node(inner))).collect();
@@ -310,12 +324,25 @@ fn to_node(value: Value) -> Node {
     }
 }
 
+/// Bytes of the texts of a record: its other values are small.
+fn text_bytes(value: &Value) -> usize {
+    match value {
+        Value::String(text) | Value::Enum(_, text) => text.len(),
+        Value::Union(_, inner) => text_bytes(inner),
+        Value::Record(fields) => fields.iter().map(|(_, inner)| text_bytes(inner)).sum(),
+        Value::Map(entries) => entries.iter().map(|(name, inner)| name.len() + text_bytes(inner)).sum(),
+        _ => 0,
+    }
+}
+
 /// The record for the rejects file.
 fn to_json(value: &Value) -> serde_json::Value {
     match value {
         Value::String(text) | Value::Enum(_, text) => text.as_str().into(),
         Value::Int(integer) => (*integer).into(),
-        Value::Long(integer) | Value::TimestampMicros(integer) | Value::TimestampMillis(integer) => (*integer).into(),
+        Value::Long(integer) | Value::TimestampMicros(integer) | Value::TimestampMillis(integer) => {
+            (*integer).into()
+        }
         Value::Union(_, inner) => to_json(inner),
         Value::Record(fields) => fields.iter().map(|(name, inner)| (name.clone(), to_json(inner))).collect(),
         Value::Map(entries) => entries.iter().map(|(name, inner)| (name.clone(), to_json(inner))).collect(),

@@ -38,12 +38,13 @@ impl CsvRequests {
             Some(columns) => columns.clone(),
             None => read_header(file, &mut rows)?,
         };
-        let bound = BoundMapping::new(mapping, columns, currencies).map_err(|problem| ReadError::ColumnMissing {
-            file: file.to_owned(),
-            column: problem.column,
-            field: problem.field,
-            hint: problem.hint,
-        })?;
+        let bound =
+            BoundMapping::new(mapping, columns, currencies).map_err(|problem| ReadError::ColumnMissing {
+                file: file.to_owned(),
+                column: problem.column,
+                field: problem.field,
+                hint: problem.hint,
+            })?;
         Ok(Self { file: file.to_owned(), rows, mapping: bound })
     }
 
@@ -71,7 +72,11 @@ impl CsvRequests {
         for (index, field) in fields.iter().enumerate() {
             let Ok(text) = std::str::from_utf8(field) else {
                 let expected = "UTF-8 text: convert the file, for example with iconv";
-                return Err(self.at_column(index, Some(String::from_utf8_lossy(field).into_owned()), expected));
+                return Err(self.at_column(
+                    index,
+                    Some(String::from_utf8_lossy(field).into_owned()),
+                    expected,
+                ));
             };
             values.push(text);
         }
@@ -111,10 +116,12 @@ impl CsvRequests {
 }
 
 fn read_header(file: &str, rows: &mut RowReader) -> Result<Vec<String>, ReadError> {
-    let invalid = |problem: &str| ReadError::HeaderInvalid { file: file.to_owned(), problem: problem.to_owned() };
+    let invalid =
+        |problem: &str| ReadError::HeaderInvalid { file: file.to_owned(), problem: problem.to_owned() };
     let row = rows.next_row().map_err(|source| ReadError::Unreadable { file: file.to_owned(), source })?;
     let Some(row) = row else { return Err(invalid("the file is empty")) };
-    let fields = row.fields.map_err(|_| invalid("the first row is too long or has a quote that is not closed"))?;
+    let fields =
+        row.fields.map_err(|_| invalid("the first row is too long or has a quote that is not closed"))?;
     let mut columns = Vec::with_capacity(fields.len());
     for field in fields {
         columns.push(String::from_utf8(field).map_err(|_| invalid("the first row is not UTF-8 text"))?);

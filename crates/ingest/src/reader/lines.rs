@@ -112,10 +112,16 @@ mod tests {
     #[test]
     fn lines_are_numbered_and_long_ones_cut() {
         let found = lines(b"\xef\xbb\xbfab\r\n\nabcdefgh\nxy", 5);
-        let shown: Vec<_> =
-            found.iter().map(|line| (line.number, line.content(), line.is_too_long, line.is_blank())).collect();
-        let expected: Vec<(u64, &[u8], bool, bool)> =
-            vec![(1, b"ab", true, false), (2, b"", false, true), (3, b"abcde", true, false), (4, b"xy", false, false)];
+        let shown: Vec<_> = found
+            .iter()
+            .map(|line| (line.number, line.content(), line.is_too_long, line.is_blank()))
+            .collect();
+        let expected: Vec<(u64, &[u8], bool, bool)> = vec![
+            (1, b"ab", true, false),
+            (2, b"", false, true),
+            (3, b"abcde", true, false),
+            (4, b"xy", false, false),
+        ];
         // The mark counts towards the limit of the first line: 7 bytes are more than 5.
         assert_eq!(shown.len(), expected.len());
         assert_eq!(shown[1..], expected[1..]);

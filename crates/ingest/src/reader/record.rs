@@ -31,12 +31,16 @@ pub(super) enum Node {
 }
 
 const AMOUNT_EXPECTED: &str = "an integer of minor units within 64 bits, without quotes";
-const INSTANT_EXPECTED: &str = "an ISO 8601 time with a zone, such as 2026-03-02T09:15:00Z, or microseconds since 1970 as an integer";
+const INSTANT_EXPECTED: &str =
+    "an ISO 8601 time with a zone, such as 2026-03-02T09:15:00Z, or microseconds since 1970 as an integer";
 
 /// The request of a record.
 pub(super) fn to_request(record: Node) -> Result<PaymentRequested, Problem> {
     let Node::Pairs(pairs) = record else {
-        return Err(Problem::of_row(format!("a record with the fields of a request, found {}", record.kind())));
+        return Err(Problem::of_row(format!(
+            "a record with the fields of a request, found {}",
+            record.kind()
+        )));
     };
     let mut draft = Draft::default();
     let mut seen: Vec<&str> = Vec::with_capacity(pairs.len());
@@ -82,7 +86,9 @@ fn set_metadata(draft: &mut Draft, pairs: &[(String, Node)]) -> Result<(), Probl
             Node::Absent => {}
             Node::Text(text) if draft.set_metadata(name, text) => {}
             Node::Text(_) => return Err(Problem::missing(column(), "each name once")),
-            other => return Err(Problem::of(column(), other.shown(), format!("a text, found {}", other.kind()))),
+            other => {
+                return Err(Problem::of(column(), other.shown(), format!("a text, found {}", other.kind())));
+            }
         }
     }
     Ok(())
