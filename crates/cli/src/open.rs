@@ -27,7 +27,8 @@ pub(crate) fn log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
 
 /// Creates the topics that are not there; returns the names of those that it created.
 pub(crate) fn create_topics(log: &dyn Log, config: &Config) -> anyhow::Result<Vec<&'static str>> {
-    let existing: BTreeMap<_, _> = log.topics()?.into_iter().map(|topic| (topic.name, topic.partitions)).collect();
+    let existing: BTreeMap<_, _> =
+        log.topics()?.into_iter().map(|topic| (topic.name, topic.partitions)).collect();
     // The count of a log is permanent: a changed setting is for logs still to be made.
     let partitions = existing.get(topic::REQUESTED).copied().unwrap_or(config.embedded.partitions);
     let mut created = Vec::new();

@@ -110,7 +110,9 @@ impl Report {
         sheet.row(["all".to_owned(), count(self.decisions())]);
         sheet.print();
         let mut reasons: Vec<_> = self.reasons.iter().collect();
-        reasons.sort_by(|(left_name, left), (right_name, right)| right.cmp(left).then(left_name.cmp(right_name)));
+        reasons.sort_by(|(left_name, left), (right_name, right)| {
+            right.cmp(left).then(left_name.cmp(right_name))
+        });
         let mut sheet = Sheet::new("Why, most frequent first", &["outcome", "reason", "requests"], 2);
         for ((outcome, reason), number) in reasons.iter().take(MOST_REASONS) {
             sheet.row([outcome.as_str().to_owned(), reason.clone(), count(**number)]);
@@ -118,7 +120,11 @@ impl Report {
         sheet.print();
         if reasons.len() > MOST_REASONS {
             let others: u64 = reasons[MOST_REASONS..].iter().map(|(_, number)| **number).sum();
-            crate::output::data(format!("and {} for {} other reasons", count(others), reasons.len() - MOST_REASONS));
+            crate::output::data(format!(
+                "and {} for {} other reasons",
+                count(others),
+                reasons.len() - MOST_REASONS
+            ));
         }
     }
 
@@ -129,7 +135,8 @@ impl Report {
         }
         sheet.row(["late, in the next batch".to_owned(), count(self.late)]);
         sheet.print();
-        let header = ["currency", "batches paid", "payouts", "reserve kept", "batches carried", "carried over"];
+        let header =
+            ["currency", "batches paid", "payouts", "reserve kept", "batches carried", "carried over"];
         let mut sheet = Sheet::new("Batches and payouts", &header, 1);
         let awaiting = BatchStatus::AwaitingSettlement.as_str();
         for (currency, reserve) in &self.reserves {
@@ -165,7 +172,12 @@ impl Report {
         }
         for (currency, sides) in self.trial_balance.totals() {
             let amount = |minor_units| Formatted { minor_units, currency, currencies }.to_string();
-            sheet.row([format!("all {currency}"), amount(sides.debits), amount(sides.credits), amount(sides.balance())]);
+            sheet.row([
+                format!("all {currency}"),
+                amount(sides.debits),
+                amount(sides.credits),
+                amount(sides.balance()),
+            ]);
         }
         sheet.print();
     }

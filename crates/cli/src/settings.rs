@@ -34,7 +34,10 @@ pub(crate) fn load_quietly(common: &Common) -> anyhow::Result<Loaded> {
     }
     for setting in &common.set {
         let Some((key, value)) = setting.split_once('=') else {
-            return Err(usage(format!("--set {setting}: KEY=VALUE was expected"), "for example --set worker.workers=2"));
+            return Err(usage(
+                format!("--set {setting}: KEY=VALUE was expected"),
+                "for example --set worker.workers=2",
+            ));
         };
         flags.push(FlagValue::parsed(key.trim(), value.trim()));
     }
@@ -107,7 +110,10 @@ fn refuse_problems(config: &Config) -> anyhow::Result<()> {
     }
     let errors = problems.iter().filter(|problem| problem.is_error()).count();
     if errors > 0 {
-        return Err(usage(format!("the configuration has {errors} error(s)"), "correct them; `settle config check` checks without starting"));
+        return Err(usage(
+            format!("the configuration has {errors} error(s)"),
+            "correct them; `settle config check` checks without starting",
+        ));
     }
     Ok(())
 }

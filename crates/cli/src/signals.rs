@@ -24,7 +24,9 @@ pub(crate) fn stop_on_signal(stop: Arc<AtomicBool>) -> anyhow::Result<()> {
     std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
         runtime.block_on(async {
             next_signal().await;
-            output::message("stopping: finishing what is at work, committing and flushing (again to stop at once)");
+            output::message(
+                "stopping: finishing what is at work, committing and flushing (again to stop at once)",
+            );
             stop.store(true, Ordering::Relaxed);
             next_signal().await;
             std::process::exit(130);

@@ -11,5 +11,9 @@ pub(crate) fn start(level: &str, is_json: bool) {
     let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(is_json);
     // A second start, as in tests, keeps the first.
     let is_terminal = std::io::stderr().is_terminal();
-    let _ = if is_json { builder.json().try_init() } else { builder.with_ansi(is_terminal).without_time().try_init() };
+    let _ = if is_json {
+        builder.json().try_init()
+    } else {
+        builder.with_ansi(is_terminal).without_time().try_init()
+    };
 }

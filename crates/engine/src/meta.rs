@@ -50,7 +50,12 @@ impl Meta {
         self.now = now;
         let Some(input) = input else { return };
         let next = self.position(&input.topic);
-        assert!(input.offset >= next, "I4: {}@{} was decided before, next is {next}", input.topic, input.offset);
+        assert!(
+            input.offset >= next,
+            "I4: {}@{} was decided before, next is {next}",
+            input.topic,
+            input.offset
+        );
         self.positions.insert(input.topic.to_string(), input.offset + 1);
     }
 }

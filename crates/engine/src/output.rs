@@ -83,6 +83,9 @@ pub fn dead_letter(input: &Input<'_>, code: &str, reason: &str, masking: Masking
         topic: topic::DEAD_LETTER,
         placement: Placement::SameAsInput,
         key: masked_key.or_else(|| input.key.map(<[u8]>::to_vec)),
-        payload: Payload::DeadLetter { value: masked_value.or_else(|| input.value.map(<[u8]>::to_vec)), headers },
+        payload: Payload::DeadLetter {
+            value: masked_value.or_else(|| input.value.map(<[u8]>::to_vec)),
+            headers,
+        },
     }
 }

@@ -38,7 +38,9 @@ impl<R: Clone> Rows<R> {
     /// Panics if the row was not fetched: `keys` has to name every row that `decide` and `evolve` read.
     pub fn get(&self, key: &StateKey) -> Option<&R> {
         let slot = self.slots.get(key);
-        slot.unwrap_or_else(|| panic!("row {key:?} was read but not fetched: keys() must name it")).row.as_ref()
+        slot.unwrap_or_else(|| panic!("row {key:?} was read but not fetched: keys() must name it"))
+            .row
+            .as_ref()
     }
 
     /// The row if it is known and there is one: for `keys`, which asks what has been found so far.

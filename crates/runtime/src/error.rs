@@ -159,7 +159,9 @@ impl Error {
             Self::Journal { .. } | Self::SequenceGap { .. } => {
                 "The journal is the state: do not skip the record. Check who else writes to this topic, and restore it from a replica or a copy."
             }
-            Self::FoldVersion { .. } => "Upgrade this worker to the build that wrote the event, then start it again.",
+            Self::FoldVersion { .. } => {
+                "Upgrade this worker to the build that wrote the event, then start it again."
+            }
             Self::JournalBehindStore { .. } => {
                 "The topic was cut or created anew. Restore it; only if it was replaced on purpose, move the store's folder away and let it be rebuilt."
             }
@@ -173,8 +175,12 @@ impl Error {
             Self::PartitionCounts { .. } => {
                 "Create the topics with equal counts: `settle topics create` does. A count is permanent."
             }
-            Self::TransactionFailed { .. } => "Nothing was lost: the state is that of the last commit. Look at the reason, then start again.",
-            Self::WorkerPanicked { .. } => "Nothing was lost: the state is that of the last commit. Please report the message; a restart restores the state.",
+            Self::TransactionFailed { .. } => {
+                "Nothing was lost: the state is that of the last commit. Look at the reason, then start again."
+            }
+            Self::WorkerPanicked { .. } => {
+                "Nothing was lost: the state is that of the last commit. Please report the message; a restart restores the state."
+            }
         }
     }
 }

@@ -76,7 +76,8 @@ impl<S: StageCodec> Partition<S> {
     /// Decides a command and folds what it says into the overlay.
     pub(crate) fn decide(&mut self, command: &S::Command, now: Timestamp) -> Result<Vec<S::Event>, Error> {
         self.prefetch(std::iter::once(command), now)?;
-        let (_, config) = self.config.as_ref().expect("a configuration is activated before anything is decided");
+        let (_, config) =
+            self.config.as_ref().expect("a configuration is activated before anything is decided");
         let events = S::decide(&self.rows, &self.meta, config, command, now);
         for event in &events {
             self.fold(event)?;
@@ -168,7 +169,12 @@ impl<S: StageCodec> Partition<S> {
     }
 
     /// The first rows of the due table in `from..until` as the overlay leaves them, at least one if there is one.
-    fn due_rows(&self, from: &StateKey, until: &StateKey, limit: usize) -> Result<Vec<(StateKey, S::Row)>, Error> {
+    fn due_rows(
+        &self,
+        from: &StateKey,
+        until: &StateKey,
+        limit: usize,
+    ) -> Result<Vec<(StateKey, S::Row)>, Error> {
         let changes = self.rows.due_changes();
         // Rows that the overlay removed stand in the store still: fetch so many more.
         let stored = self.store.due(from, until, limit + changes.len())?;

@@ -139,7 +139,9 @@ mod tests {
     #[test]
     fn the_lowest_timestamp_comes_first_then_topic_and_partition() {
         let mut queues = Queues::new(10);
-        for partition in [TopicPartition::new("a", 0), TopicPartition::new("a", 1), TopicPartition::new("b", 0)] {
+        for partition in
+            [TopicPartition::new("a", 0), TopicPartition::new("a", 1), TopicPartition::new("b", 0)]
+        {
             queues.open(partition);
         }
         queues.push(record("b", 0, 0, 5));

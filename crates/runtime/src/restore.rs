@@ -40,7 +40,11 @@ impl Restore {
         let start = reader.start_offset(&partition.journal)?;
         let needed = partition.journal_next_offset;
         if end < needed {
-            return Err(Error::JournalBehindStore { partition: partition.journal.clone(), end, stored: needed });
+            return Err(Error::JournalBehindStore {
+                partition: partition.journal.clone(),
+                end,
+                stored: needed,
+            });
         }
         if start > needed {
             return Err(Error::JournalTruncated { partition: partition.journal.clone(), start, needed });
@@ -91,7 +95,12 @@ impl Restore {
             let committed = self.committed.get(&input).copied();
             match committed {
                 Some(committed) if committed > state => {
-                    return Err(Error::GroupAhead { group: group.to_owned(), partition: input, committed, state });
+                    return Err(Error::GroupAhead {
+                        group: group.to_owned(),
+                        partition: input,
+                        committed,
+                        state,
+                    });
                 }
                 Some(committed) if committed < state => {
                     tracing::warn!(%input, committed, state, "the group is behind the state and is published again");

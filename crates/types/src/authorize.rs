@@ -79,7 +79,12 @@ pub struct Reason {
 impl Reason {
     /// A reason that no rule gave.
     pub fn new(code: &'static str, detail: impl Into<String>) -> Self {
-        Self { code: CompactString::const_new(code), detail: detail.into(), rule_id: None, rule_version: None }
+        Self {
+            code: CompactString::const_new(code),
+            detail: detail.into(),
+            rule_id: None,
+            rule_version: None,
+        }
     }
 }
 

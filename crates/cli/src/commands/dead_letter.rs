@@ -20,7 +20,9 @@ pub(crate) fn run(common: &Common, command: &DeadLetterCommand) -> anyhow::Resul
         DeadLetterCommand::Resubmit { filter, dry_run: true } => {
             resubmit(&open::log_read_only(&config)?, filter, true)
         }
-        DeadLetterCommand::Resubmit { filter, dry_run: false } => resubmit(&open::log(&config)?, filter, false),
+        DeadLetterCommand::Resubmit { filter, dry_run: false } => {
+            resubmit(&open::log(&config)?, filter, false)
+        }
     }
 }
 
@@ -87,8 +89,13 @@ fn list(log: &dyn Log, filter: &DeadLetterFilter, format: OutputFormat) -> anyho
     })?;
     if format == OutputFormat::Human {
         sheet.print();
-        let summary: Vec<String> = by_code.iter().map(|(code, number)| format!("{code} {}", count(*number))).collect();
-        output::message(format!("{} dead letter(s): {}", count(by_code.values().sum::<u64>()), summary.join(", ")));
+        let summary: Vec<String> =
+            by_code.iter().map(|(code, number)| format!("{code} {}", count(*number))).collect();
+        output::message(format!(
+            "{} dead letter(s): {}",
+            count(by_code.values().sum::<u64>()),
+            summary.join(", ")
+        ));
     }
     Ok(Ended::Done)
 }

@@ -51,7 +51,11 @@ pub(crate) fn run(common: &Common, arguments: &DemoArguments) -> anyhow::Result<
     }
     let report = Report::read(&*log)?;
     report.print(&CurrencyTable::with_overrides(&config.currencies));
-    anyhow::ensure!(report.is_balanced(), "the ledger does not balance: please report it with seed {}", arguments.seed);
+    anyhow::ensure!(
+        report.is_balanced(),
+        "the ledger does not balance: please report it with seed {}",
+        arguments.seed
+    );
     throughput(arguments, &report, produced_in, settled_in);
     next_commands(directory);
     Ok(Ended::Done)
@@ -61,7 +65,8 @@ pub(crate) fn run(common: &Common, arguments: &DemoArguments) -> anyhow::Result<
 fn prepare(directory: &Path) -> anyhow::Result<()> {
     let shown = directory.display();
     if directory.join(MARKER).exists() {
-        std::fs::remove_dir_all(directory).with_context(|| format!("could not replace the earlier demo in {shown}"))?;
+        std::fs::remove_dir_all(directory)
+            .with_context(|| format!("could not replace the earlier demo in {shown}"))?;
     }
     let is_used = directory.read_dir().is_ok_and(|mut entries| entries.next().is_some());
     if is_used {
@@ -90,7 +95,8 @@ fn produce(log: &Arc<dyn Log>, arguments: &DemoArguments) -> anyhow::Result<()> 
     ));
     let progress = bar(arguments.payments, "requests");
     let mut sink = Sink::new(log, None)?;
-    let options = TrafficOptions { payments: arguments.payments, seed: arguments.seed, ..TrafficOptions::default() };
+    let options =
+        TrafficOptions { payments: arguments.payments, seed: arguments.seed, ..TrafficOptions::default() };
     for generated in Traffic::new(options) {
         sink.generated(&generated)?;
         progress.set_position(sink.written);

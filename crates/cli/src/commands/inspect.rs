@@ -86,8 +86,11 @@ impl View {
     }
 
     fn key(&self, key: &str, merchant: Option<&str>, format: OutputFormat) -> anyhow::Result<bool> {
-        let mut sheet =
-            Sheet::new(format!("Key {key}"), &["merchant", "debtor", "first decision", "outcome", "payment", "free from"], 6);
+        let mut sheet = Sheet::new(
+            format!("Key {key}"),
+            &["merchant", "debtor", "first decision", "outcome", "payment", "free from"],
+            6,
+        );
         let mut found = false;
         self.each_row::<Authorize>(IDEMPOTENCY_TABLE, |state_key, row| {
             let AuthorizeRow::Idempotency(row) = row else { return Ok(()) };
@@ -170,9 +173,11 @@ impl View {
     }
 
     fn entries_of(&self, decision: &settle_types::DecisionId) -> anyhow::Result<()> {
-        let mut sheet = Sheet::new("Ledger entries", &["transaction", "posting", "account", "side", "amount"], 4);
+        let mut sheet =
+            Sheet::new("Ledger entries", &["transaction", "posting", "account", "side", "amount"], 4);
         open::read_topic(&*self.log, topic::LEDGER_TRANSACTIONS, |record| {
-            let transaction: LedgerTransaction = settle_schema::decode(record.value.as_deref().unwrap_or_default())?;
+            let transaction: LedgerTransaction =
+                settle_schema::decode(record.value.as_deref().unwrap_or_default())?;
             if transaction.decision_id.as_ref() != Some(decision) {
                 return Ok(());
             }
@@ -192,14 +197,25 @@ impl View {
     }
 
     fn merchant(&self, id: &str, format: OutputFormat) -> anyhow::Result<bool> {
-        let header =
-            ["sales day", "currency", "status", "sales", "fees", "refunds", "chargebacks", "carried in", "reserve", "payout"];
+        let header = [
+            "sales day",
+            "currency",
+            "status",
+            "sales",
+            "fees",
+            "refunds",
+            "chargebacks",
+            "carried in",
+            "reserve",
+            "payout",
+        ];
         let mut sheet = Sheet::new(format!("Batches of {id}"), &header, 3);
         let mut found = false;
         self.each_row::<Settle>(BATCH_TABLE, |key, row| {
             let SettleRow::Batch(row) = row else { return Ok(()) };
             let parts = parts_of(key);
-            let (Some(merchant), Some(currency)) = (parts.first(), parts.get(1).and_then(|code| Currency::new(code)))
+            let (Some(merchant), Some(currency)) =
+                (parts.first(), parts.get(1).and_then(|code| Currency::new(code)))
             else {
                 return Ok(());
             };
@@ -223,7 +239,9 @@ impl View {
                 self.minor(totals.chargebacks_minor, currency),
                 self.minor(totals.carried_in_minor, currency),
                 self.minor(row.reserve, currency),
-                row.payout.as_ref().map_or_else(|| "-".to_owned(), |(_, amount, _)| self.minor(*amount, currency)),
+                row.payout
+                    .as_ref()
+                    .map_or_else(|| "-".to_owned(), |(_, amount, _)| self.minor(*amount, currency)),
             ]);
             Ok(())
         })?;
@@ -247,7 +265,8 @@ impl View {
         let mut sheet = Sheet::new("Balances", &["account", "debit", "credit"], 1);
         for ((account, currency), debit_balance) in &balances {
             let shown = self.amount(debit_balance.abs(), *currency);
-            let (debit, credit) = if *debit_balance >= 0 { (shown, String::new()) } else { (String::new(), shown) };
+            let (debit, credit) =
+                if *debit_balance >= 0 { (shown, String::new()) } else { (String::new(), shown) };
             match format {
                 OutputFormat::Json => output::json(&BalanceAnswer {
                     account,

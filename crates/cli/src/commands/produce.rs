@@ -32,7 +32,9 @@ pub(crate) fn run(common: &Common, arguments: &ProduceArguments) -> anyhow::Resu
     let rejected = match (&arguments.input, arguments.generate) {
         (Some(input), _) => from_file(&mut sink, input, arguments, &currencies)?,
         (None, Some(payments)) => {
-            for generated in Traffic::new(TrafficOptions { payments, seed: arguments.seed, ..TrafficOptions::default() }) {
+            for generated in
+                Traffic::new(TrafficOptions { payments, seed: arguments.seed, ..TrafficOptions::default() })
+            {
                 sink.generated(&generated)?;
             }
             0
@@ -131,7 +133,8 @@ impl Sink {
     /// of those before it. Such a date is wrong, and a record so late would hold back all others of its partition.
     pub(crate) fn request(&mut self, request: &PaymentRequested) -> anyhow::Result<()> {
         let requested_at_ms = request.requested_at.as_millis();
-        let is_far_ahead = self.last_timestamp_ms.is_some_and(|last| requested_at_ms.saturating_sub(last) > FAR_AHEAD_MS);
+        let is_far_ahead =
+            self.last_timestamp_ms.is_some_and(|last| requested_at_ms.saturating_sub(last) > FAR_AHEAD_MS);
         let timestamp_ms = self.last_timestamp_ms.filter(|_| is_far_ahead).unwrap_or(requested_at_ms);
         self.last_timestamp_ms = Some(timestamp_ms);
         let mut value = std::mem::take(&mut self.value);

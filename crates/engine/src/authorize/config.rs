@@ -62,7 +62,9 @@ impl AuthorizeConfig {
         let mut problems = Vec::new();
         for field in settings.id_formats.keys().filter(|field| !ID_FIELDS.contains(&field.as_str())) {
             let known = ID_FIELDS.join(", ");
-            problems.push(format!("id_formats.{field}: no such id or account field; one of {known} was expected"));
+            problems.push(format!(
+                "id_formats.{field}: no such id or account field; one of {known} was expected"
+            ));
         }
         if !(1..=MAX_KEY_RETENTION_DAYS).contains(&settings.key_retention_days) {
             problems.push(format!(

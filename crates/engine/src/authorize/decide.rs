@@ -3,75 +3,21 @@
 //! 1. malformed, 2. dated ahead of the clock, 3. idempotency key used, 4. payment id used,
 //! 5. what the kind of request asks for: rules for a PAYMENT, the original for a follow-up.
 
-use settle_risk::{Scope, Severity, Today};
-use settle_types::authorize::{
-    Decision, DecisionEvent, FirstDecision, Outcome, Payment, Reason, RiskAssessment, Transition,
-};
+use settle_risk::{Scope, Severity};
+use settle_types::authorize::{Decision, DecisionEvent, FirstDecision, Outcome, Payment, Reason, Transition};
 use settle_types::event::{ConfigActivation, EventKind, SourcePosition};
 use settle_types::request::EventType;
 use settle_types::{Timestamp, reason};
 
 use super::command::{Command, Request, ResultRecord, Valid};
 use super::config::AuthorizeConfig;
-use super::state::{self, AuthorizeRow, PaymentRow};
+use super::judgement::{Context, Judgement};
+use super::state::{self, AuthorizeRow};
 use super::{follow_up, transition};
 use crate::input::{Malformed, decision_id};
 use crate::meta::Meta;
 use crate::rows::Rows;
 use crate::{LOGIC_VERSION, MIN_FOLD_VERSION};
-
-/// What a decision looks at.
-pub(super) struct Context<'a> {
-    pub(super) rows: &'a Rows<AuthorizeRow>,
-    pub(super) config: &'a AuthorizeConfig,
-    pub(super) now: Timestamp,
-}
-
-impl Context<'_> {
-    /// A payment that is still remembered.
-    pub(super) fn payment(&self, key: &crate::StateKey) -> Option<&PaymentRow> {
-        state::payment(self.rows.get(key)).filter(|row| row.expires_at > self.now)
-    }
-
-    /// Follow-ups skip the debtor's limits, so that nothing was read for them.
-    pub(super) fn today_of_follow_up(&self) -> Today {
-        Today { sum_minor: 0, count: 0 }
-    }
-
-    /// What the debtor has paid today, before this payment.
-    pub(super) fn today(&self, payment: &Payment) -> Today {
-        let key = state::velocity_key(&payment.debtor_account, payment.currency, self.now.day());
-        state::velocity(self.rows.get(&key))
-            .map_or(Today { sum_minor: 0, count: 0 }, |row| Today { sum_minor: row.sum, count: row.count })
-    }
-}
-
-/// What a judgement says; the rest of the decision is the same for all.
-pub(super) struct Judgement {
-    pub(super) outcome: Outcome,
-    pub(super) reasons: Vec<Reason>,
-    pub(super) risk: Option<RiskAssessment>,
-    pub(super) forwarded: bool,
-    /// What the decision changes beside its own payment.
-    pub(super) transitions: Vec<Transition>,
-}
-
-impl Judgement {
-    pub(super) fn declined(reason: Reason) -> Self {
-        Self {
-            outcome: Outcome::Declined,
-            reasons: vec![reason],
-            risk: None,
-            forwarded: false,
-            transitions: Vec::new(),
-        }
-    }
-
-    pub(super) fn approved(risk: Option<RiskAssessment>) -> Self {
-        let outcome = Outcome::Approved;
-        Self { outcome, reasons: Vec::new(), risk, forwarded: true, transitions: Vec::new() }
-    }
-}
 
 pub(super) fn decide(
     rows: &Rows<AuthorizeRow>,

@@ -9,7 +9,7 @@ use settle_types::request::EventType;
 use settle_types::{Minor, reason};
 
 use super::command::Valid;
-use super::decide::{Context, Judgement};
+use super::judgement::{Context, Judgement};
 use super::state::{self, PaymentRow};
 
 pub(super) fn judge(context: &Context<'_>, valid: &Valid) -> Judgement {

@@ -9,6 +9,7 @@ mod decide;
 mod evolve;
 pub mod fingerprint;
 mod follow_up;
+mod judgement;
 mod keys;
 mod project;
 pub mod state;

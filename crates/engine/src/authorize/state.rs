@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use settle_types::authorize::{Fingerprint, Outcome, Payment};
 use settle_types::event::ConfigActivation;
 use settle_types::{
-    Currency, Day, DebtorAccount, DecisionId, Duration, IdempotencyKey, MerchantId, Minor, PaymentId, Timestamp,
+    Currency, Day, DebtorAccount, DecisionId, Duration, IdempotencyKey, MerchantId, Minor, PaymentId,
+    Timestamp,
 };
 
 use crate::state_key::{CONFIG_TABLE, DUE_TABLE, KeyBuilder, StateKey, TableId};
@@ -148,7 +149,11 @@ typed_row!(
 
 /// Key of an idempotency key: its scope is (merchant, debtor, key).
 pub fn idempotency_key(merchant: &MerchantId, debtor: &DebtorAccount, key: &IdempotencyKey) -> StateKey {
-    KeyBuilder::new(IDEMPOTENCY_TABLE).text(merchant.as_str()).text(debtor.as_str()).text(key.as_str()).finish()
+    KeyBuilder::new(IDEMPOTENCY_TABLE)
+        .text(merchant.as_str())
+        .text(debtor.as_str())
+        .text(key.as_str())
+        .finish()
 }
 
 /// Key of a payment.

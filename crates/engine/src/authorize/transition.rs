@@ -5,7 +5,7 @@ use settle_types::authorize::{Outcome, PaymentResult, Transition, TransitionCaus
 use settle_types::request::EventType;
 
 use super::command::Attributes;
-use super::decide::Context;
+use super::judgement::Context;
 use super::state::{self, PaymentRow, ScheduledRow};
 
 /// A scheduled payment's time has come: the rules and lists of now are asked again, with the limits of today.

@@ -11,7 +11,7 @@ use settle_types::request::EventType;
 use settle_types::settle::{BatchOpened, BatchStatus, BatchTotals, Booking, LedgerTransaction};
 use settle_types::{BatchId, Currency, Day, MerchantId, Minor, Timestamp, reason};
 
-use super::decide::Context;
+use super::context::Context;
 use super::state::{self, BookedRow};
 
 /// What booking a record says.

@@ -3,13 +3,11 @@
 use settle_ledger::chain::Draft;
 use settle_ledger::posting::{Amounts, Posting, PostingInput};
 use settle_settlement::batch::{self, Close};
-use settle_types::settle::{
-    BatchClosed, BatchStatus, CloseCause, Payout, ReserveReleased, SettlementEvent,
-};
+use settle_types::settle::{BatchClosed, BatchStatus, CloseCause, Payout, ReserveReleased, SettlementEvent};
 use settle_types::{Currency, Day, MerchantId, Minor, PayoutId};
 
 use super::book::batch_for;
-use super::decide::Context;
+use super::context::Context;
 use super::state::{self, BatchRow, DueRow};
 use crate::stage::DueCause;
 use crate::state_key::StateKey;
@@ -53,12 +51,16 @@ fn close_batch(
         Some(contract) => contract.close(&row.totals, currency),
         // The contract was removed while the batch was open: nothing says how to pay, so that nothing is lost
         // it waits as carried for a contract.
-        None => batch::net(&row.totals)
-            .map(|net| Close { reserve: Minor::ZERO, payout: Minor::ZERO, carried_out: net }),
+        None => batch::net(&row.totals).map(|net| Close {
+            reserve: Minor::ZERO,
+            payout: Minor::ZERO,
+            carried_out: net,
+        }),
     };
     let close = close.expect("the sums of a batch were checked when they were booked");
-    let reserve_release_at =
-        contract.filter(|_| close.reserve.is_positive()).and_then(|contract| contract.reserve_release_at(effective_at));
+    let reserve_release_at = contract
+        .filter(|_| close.reserve.is_positive())
+        .and_then(|contract| contract.reserve_release_at(effective_at));
     let payout = contract.filter(|_| close.payout.is_positive()).map(|contract| Payout {
         payout_id: PayoutId::new(format!("payout:{}", row.batch_id)),
         batch_id: row.batch_id.clone(),

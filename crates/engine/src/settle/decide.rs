@@ -1,46 +1,18 @@
 //! Judges what reaches SETTLE, and makes its events.
 
-use settle_ledger::chain::Draft;
-use settle_types::event::{EventKind, SourcePosition};
-use settle_types::settle::{
-    LedgerTransaction, SettlementDecision, SettlementEvent, SettlementOutcome,
-};
-use settle_types::{MerchantId, Currency, Timestamp};
-
+use settle_types::Timestamp;
 use settle_types::authorize::Reason;
+use settle_types::event::{EventKind, SourcePosition};
+use settle_types::settle::{SettlementDecision, SettlementEvent, SettlementOutcome};
 
 use super::command::{ApprovedRecord, Command};
 use super::config::SettleConfig;
-use super::state::{self, CursorRow, SettleRow};
+use super::context::Context;
+use super::state::SettleRow;
 use super::{book, close};
 use crate::meta::Meta;
 use crate::rows::Rows;
 use crate::{LOGIC_VERSION, MIN_FOLD_VERSION};
-
-/// What a decision looks at.
-pub(super) struct Context<'a> {
-    pub(super) rows: &'a Rows<SettleRow>,
-    pub(super) meta: &'a Meta,
-    pub(super) config: &'a SettleConfig,
-    pub(super) now: Timestamp,
-}
-
-impl Context<'_> {
-    /// Where the merchant stands.
-    pub(super) fn cursor(&self, merchant: &MerchantId, currency: Currency) -> CursorRow {
-        state::cursor(self.rows.get(&state::cursor_key(merchant, currency))).copied().unwrap_or_default()
-    }
-
-    /// Seals what is to be posted. Nothing to post: no transaction.
-    pub(super) fn seal(&self, draft: Draft) -> Option<LedgerTransaction> {
-        if draft.entries.is_empty() {
-            return None;
-        }
-        let partition = u32::try_from(self.meta.partition).expect("partitions are numbered from 0");
-        let sealed = self.meta.chain.seal(partition, draft);
-        Some(sealed.expect("I6: the posting table gives balanced entries above zero"))
-    }
-}
 
 pub(super) fn decide(
     rows: &Rows<SettleRow>,

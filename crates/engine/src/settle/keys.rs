@@ -61,7 +61,8 @@ fn of_approved(approved: &PaymentApproved, rows: &Rows<SettleRow>, missing: &mut
 
 fn of_due(due: &DueRow, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
     match due {
-        DueRow::CutOff { merchant_id, currency, .. } | DueRow::ReserveRelease { merchant_id, currency, .. } => {
+        DueRow::CutOff { merchant_id, currency, .. }
+        | DueRow::ReserveRelease { merchant_id, currency, .. } => {
             of_batch(merchant_id, *currency, rows, missing);
         }
     }

@@ -6,6 +6,7 @@ mod book;
 mod close;
 pub mod command;
 pub mod config;
+mod context;
 mod decide;
 mod evolve;
 mod keys;

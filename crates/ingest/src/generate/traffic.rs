@@ -192,7 +192,14 @@ impl Traffic {
             }
             Kind::Cancellation => {
                 let original = self.open.take(&mut self.random)?;
-                Some(follow_up(&mut self.random, &original, EventType::Cancellation, Share::Whole, number, now))
+                Some(follow_up(
+                    &mut self.random,
+                    &original,
+                    EventType::Cancellation,
+                    Share::Whole,
+                    number,
+                    now,
+                ))
             }
             Kind::Scheduled => {
                 let mut request = self.payment(now);
@@ -202,7 +209,8 @@ impl Traffic {
             }
             Kind::AboveLimit => {
                 let mut request = self.payment(now);
-                let limit = LIMITS_PER_PAYMENT_MINOR.iter().find(|(currency, _)| *currency == request.currency);
+                let limit =
+                    LIMITS_PER_PAYMENT_MINOR.iter().find(|(currency, _)| *currency == request.currency);
                 request.amount_minor = limit.map_or(i64::MAX, |(_, limit)| limit + 1);
                 Some(request)
             }
@@ -348,7 +356,9 @@ mod tests {
     fn ordinary_ids_are_no_card_numbers() {
         for record in requests(20_000, 3) {
             let Generated::Request(request) = record else { continue };
-            for id in [request.payment_id.as_str(), request.debtor_account.as_str(), request.merchant_id.as_str()] {
+            for id in
+                [request.payment_id.as_str(), request.debtor_account.as_str(), request.merchant_id.as_str()]
+            {
                 assert!(id.bytes().filter(u8::is_ascii_digit).count() < 13, "{id}");
             }
         }
