@@ -11,6 +11,8 @@ use settle_types::request::EventType;
 use settle_types::settle::{SettlementDecision, SettlementOutcome};
 use settle_types::{reason, topic};
 
+use crate::bad_inputs;
+
 const PAYMENTS: &str = "3000";
 
 /// A log with generated requests and nothing decided.
@@ -73,17 +75,19 @@ const REASONS_OF_ORDER: [&str; 2] = [reason::NET_DEBIT_CAP, reason::BATCH_CLOSED
 #[test]
 fn workers_share_the_work_and_agree_on_decisions_and_totals() {
     let folder = tempfile::tempdir().expect("a temporary folder");
+    let plain = bad_inputs::plain(folder.path());
+    plain
+        .run(&["produce", "--generate", PAYMENTS, "--seed", "8", "--set", "embedded.partitions=12"])
+        .expect_code(0);
     let mut whole = 0;
-    for (seed, is_blocked) in [("7", true), ("8", false)] {
-        // Without a blocked merchant few refusals come back, and most partitions can be compared as a whole.
-        let status = if is_blocked { "BLOCKED" } else { "ACTIVE" };
-        let produced = produced(folder.path(), seed).with(&format!("contracts.m-0003.status={status}"));
-        let alone = copy_of(&produced, &format!("workers-1-{seed}"));
+    // In the first many refusals come back, in the second few.
+    for (name, produced) in [("rich", produced(folder.path(), "7")), ("plain", plain)] {
+        let alone = copy_of(&produced, &format!("{name}-1"));
         alone.settle();
         let alone = Topics::read(alone.data());
         for workers in ["2", "3"] {
-            let what = format!("seed {seed}, {workers} workers");
-            let settle = copy_of(&produced, &format!("workers-{workers}-{seed}"));
+            let what = format!("{name} traffic, {workers} workers");
+            let settle = copy_of(&produced, &format!("{name}-{workers}"));
             let settle = settle.with(&format!("worker.workers={workers}"));
             settle.settle();
             let shared = Topics::read(settle.data());

@@ -92,6 +92,8 @@ pub(crate) fn pipeline_options(config: &Config, stages: StageSelection) -> anyho
             batch_records: config.worker.batch_records,
             commit_interval: Duration::from_millis(config.worker.commit_interval_ms),
             commit_records: config.worker.commit_records,
+            commit_bytes: config.worker.commit_bytes,
+            cached_rows: config.worker.cached_rows,
             queue_records: config.worker.queue_records,
             tick_items: config.worker.tick_items,
             max_unflushed_bytes: config.store.max_unflushed_bytes,

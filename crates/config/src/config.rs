@@ -134,6 +134,12 @@ pub struct WorkerConfig {
     /// Most input records of one transaction.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub commit_records: u64,
+    /// Most bytes that one transaction writes; it may end up one record larger.
+    #[schemars(range(min = 1, max = 1_000_000_000))]
+    pub commit_bytes: u64,
+    /// Most rows of the state that a partition holds in memory before its transaction is committed.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub cached_rows: usize,
     /// Most records that are polled ahead for each partition.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub queue_records: usize,
@@ -152,6 +158,8 @@ impl Default for WorkerConfig {
             batch_records: 1_000,
             commit_interval_ms: 100,
             commit_records: 10_000,
+            commit_bytes: 16 << 20,
+            cached_rows: 100_000,
             queue_records: 2_000,
             tick_items: 256,
             max_aborts: 5,

@@ -17,8 +17,8 @@ pub(crate) type TopicCounts = BTreeMap<TopicName, u32>;
 pub(crate) struct Content {
     /// Input records decided.
     pub(crate) inputs: u64,
-    /// Records written.
-    pub(crate) records: usize,
+    /// Bytes of keys and values written.
+    pub(crate) bytes: u64,
     /// Partition numbers written.
     pub(crate) partitions: BTreeSet<u32>,
     /// Events by stage and outcome.
@@ -129,7 +129,8 @@ impl Transaction {
         let record = OutputRecord { topic, partition, timestamp_ms: now.as_millis(), key, value, headers };
         self.producer.send(&record)?;
         if let Some(content) = &mut self.content {
-            content.records += 1;
+            let written = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+            content.bytes += u64::try_from(written).unwrap_or(u64::MAX);
         }
         Ok(())
     }

@@ -42,6 +42,10 @@ pub struct WorkerOptions {
     pub commit_interval: Duration,
     /// Input records of a transaction, at most.
     pub commit_records: u64,
+    /// Bytes that a transaction writes, at most; it may end up one record larger.
+    pub commit_bytes: u64,
+    /// Rows that a partition holds in memory before its transaction is committed, at most.
+    pub cached_rows: usize,
     /// Records polled ahead per partition, at most.
     pub queue_records: usize,
     /// Due rows handled before the worker looks at its limits again.
@@ -61,6 +65,8 @@ impl Default for WorkerOptions {
             batch_records: 1_000,
             commit_interval: Duration::from_millis(100),
             commit_records: 10_000,
+            commit_bytes: 16 << 20,
+            cached_rows: 100_000,
             queue_records: 2_000,
             tick_items: 256,
             max_unflushed_bytes: 16 << 20,
@@ -242,16 +248,14 @@ impl<S: StageCodec> Worker<S> {
         Ok(())
     }
 
-    /// Polls if nothing is known to come next, and takes assignment changes.
+    /// Polls, in every turn, and takes assignment changes. Waits only when there is nothing else to do.
     fn poll(&mut self, wait: Duration) -> Result<(), Error> {
         let (pause, resume) = self.queues.flow();
         self.consumer.pause(&pause);
         self.consumer.resume(&resume);
-        if !self.slots.is_empty() && !self.queues.needs_poll(self.order) {
-            return Ok(());
-        }
         let limit = PollLimit { records: self.shared.options.batch_records, bytes: 8 << 20 };
-        let has_work = self.transaction.content().is_some() || self.has_restores();
+        let has_records = !self.slots.is_empty() && !self.queues.needs_poll(self.order);
+        let has_work = has_records || self.has_restores() || self.transaction.content().is_some();
         let poll = self.consumer.poll(limit, if has_work { Duration::ZERO } else { wait })?;
         for change in poll.assignment {
             match change {
@@ -493,12 +497,10 @@ impl<S: StageCodec> Worker<S> {
 
     fn commit_if_full(&mut self) -> Result<Flow, Error> {
         let options = &self.shared.options;
-        let limit_rows = options.queue_records.saturating_mul(64);
         let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
-        let record_limit = usize::try_from(options.commit_records.saturating_mul(16)).unwrap_or(usize::MAX);
-        let is_full = content.inputs >= options.commit_records || content.records >= record_limit;
+        let is_full = content.inputs >= options.commit_records || content.bytes >= options.commit_bytes;
         let has_many_rows = self.slots.values().any(|slot| match slot {
-            Slot::Ready(partition) => partition.cached_rows() > limit_rows,
+            Slot::Ready(partition) => partition.cached_rows() > options.cached_rows,
             Slot::Restoring(..) => false,
         });
         if is_full || has_many_rows { self.commit() } else { Ok(Flow::GoOn) }

@@ -198,6 +198,20 @@ pub(crate) fn refusals() -> Vec<Row> {
             vec![p("p-1"), cancelled("x-1"), Refuse("p-1", reason::NO_CONTRACT), Refuse("x-1", gone)],
             "x-1 APPROVED>REFUSED ORIGINAL_NOT_BOOKED",
         ),
+        row(
+            "a forgotten payment's follow-ups leave a later one with its id alone",
+            vec![
+                p("p-1"),
+                days(500),
+                disputed("c-1"),
+                days(50),
+                p("p-1"),
+                reversed("v-1"),
+                Refuse("v-1", gone),
+                disputed("c-2"),
+            ],
+            "APPROVED forwarded",
+        ),
         row("a forgotten payment", vec![p("p-1"), days(550), Refuse("p-1", reason::NO_CONTRACT)], "nothing"),
     ]
 }

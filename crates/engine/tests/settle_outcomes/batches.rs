@@ -144,6 +144,12 @@ pub(crate) fn batches() -> Vec<Row> {
         ),
         under(
             Contract { refund_returns_fee: true, ..plain_contract() },
+            "the share of all refunds so far, less what was given back",
+            vec![Book(of("p-1", 250)), Book(refund("r-1", "p-1", 50)), Book(refund("r-2", "p-1", 50))],
+            "BOOKED 03-02 fee -1",
+        ),
+        under(
+            Contract { refund_returns_fee: true, ..plain_contract() },
             "that make the whole fee",
             vec![Book(of("p-1", 250)), Book(refund("r-1", "p-1", 125)), Book(refund("r-2", "p-1", 125))],
             "BOOKED 03-02 fee -1",
