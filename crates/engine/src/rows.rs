@@ -19,11 +19,13 @@ pub struct Rows<R> {
     slots: HashMap<StateKey, Slot<R>>,
     /// Changes to the due table, in order of time: true for a row that was put, false for one that was removed.
     due_changes: BTreeMap<StateKey, bool>,
+    /// The earliest row of the due table that was put since the shell asked last.
+    first_due_put: Option<StateKey>,
 }
 
 impl<R> Default for Rows<R> {
     fn default() -> Self {
-        Self { slots: HashMap::new(), due_changes: BTreeMap::new() }
+        Self { slots: HashMap::new(), due_changes: BTreeMap::new(), first_due_put: None }
     }
 }
 
@@ -66,6 +68,10 @@ impl<R: Clone> Rows<R> {
     fn change(&mut self, key: StateKey, row: Option<R>) {
         if key.table() == DUE_TABLE {
             self.due_changes.insert(key.clone(), row.is_some());
+            let is_earliest = self.first_due_put.as_ref().is_none_or(|first| key < *first);
+            if row.is_some() && is_earliest {
+                self.first_due_put = Some(key.clone());
+            }
         }
         self.slots.insert(key, Slot { row, changed: true });
     }
@@ -73,6 +79,11 @@ impl<R: Clone> Rows<R> {
     /// What the open transaction changed in the due table, in order of time: key, and whether it is there now.
     pub fn due_changes(&self) -> &BTreeMap<StateKey, bool> {
         &self.due_changes
+    }
+
+    /// The earliest row of the due table that was put since the last call.
+    pub fn take_first_due_put(&mut self) -> Option<StateKey> {
+        self.first_due_put.take()
     }
 
     /// What the open transaction changed, in order of the keys.
@@ -101,6 +112,7 @@ impl<R: Clone> Rows<R> {
     pub fn clear(&mut self) {
         self.slots.clear();
         self.due_changes.clear();
+        self.first_due_put = None;
     }
 }
 

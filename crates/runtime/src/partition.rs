@@ -26,6 +26,8 @@ pub(crate) struct Partition<S: StageCodec> {
     config: Option<(ConfigActivation, S::Config)>,
     /// No row of the due table waits for an earlier time.
     next_due: Timestamp,
+    /// The earliest time for which a row was put since `due` was asked last.
+    first_put_since_due: Timestamp,
 }
 
 impl<S: StageCodec> Partition<S> {
@@ -40,6 +42,7 @@ impl<S: StageCodec> Partition<S> {
             store,
             config: None,
             next_due: Timestamp::MIN,
+            first_put_since_due: Timestamp::MAX,
         };
         partition.roll_back()?;
         Ok(partition)
@@ -110,9 +113,9 @@ impl<S: StageCodec> Partition<S> {
         if let Some(activation) = S::activated(event) {
             self.config = Some((activation.clone(), Self::prepare(activation)?));
         }
-        let earliest_put = self.rows.due_changes().iter().find(|(_, is_put)| **is_put);
-        if let Some(due_at) = earliest_put.and_then(|(key, _)| key.due_at()) {
+        if let Some(due_at) = self.rows.take_first_due_put().and_then(|key| key.due_at()) {
             self.next_due = self.next_due.min(due_at);
+            self.first_put_since_due = self.first_put_since_due.min(due_at);
         }
         Ok(())
     }
@@ -139,11 +142,17 @@ impl<S: StageCodec> Partition<S> {
         if now < self.next_due {
             return Ok(Vec::new());
         }
+        self.first_put_since_due = Timestamp::MAX;
         let commands = self.waiting(&StateKey::end_of_due(now), DueCause::Clock, limit)?;
         if commands.is_empty() {
             self.next_due = self.first_due_after(now)?;
         }
         Ok(commands)
+    }
+
+    /// True if deciding what [`Self::due`] gave has put a row that is due as well: it may come before the rest.
+    pub(crate) fn has_put_due(&self, now: Timestamp) -> bool {
+        self.first_put_since_due <= now
     }
 
     /// The next rows of the due table that finishing a run concerns, whatever their time, at most `limit`.

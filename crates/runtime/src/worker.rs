@@ -431,6 +431,10 @@ impl<S: StageCodec> Worker<S> {
             }
             for command in &commands {
                 self.decide(number, command, now, None)?;
+                if self.ready(number).has_put_due(now) {
+                    // The order of time must not depend on how many rows were fetched at once.
+                    break;
+                }
             }
             if self.commit_if_full()? == Flow::StartOver {
                 return Ok(Flow::StartOver);

@@ -12,8 +12,8 @@ use settle_ingest::generate::{Generated, Traffic, TrafficOptions};
 use settle_log::embedded::{EmbeddedOptions, SyncMode};
 use settle_log::{
     CommitError, Committed, Consumer, ConsumerOptions, CreateOutcome, EmbeddedLog, Error, GroupMetadata, Log,
-    OutputRecord, PollLimit, Reader, Record, TopicDescription, TopicName, TopicPartition, TransactionalProducer,
-    partition_for_key,
+    OutputRecord, PollLimit, Reader, Record, TopicDescription, TopicName, TopicPartition,
+    TransactionalProducer, partition_for_key,
 };
 use settle_runtime::clock::SystemClock;
 use settle_runtime::{Pipeline, PipelineOptions, RunMode, StageSelection, WorkerOptions};
@@ -25,13 +25,21 @@ use settle_types::topic;
 enum Trouble {
     None,
     /// It is aborted.
-    Aborted { every: u64 },
+    Aborted {
+        every: u64,
+    },
     /// Its outcome is not known, and it did not take effect.
-    UnknownAndLost { every: u64 },
+    UnknownAndLost {
+        every: u64,
+    },
     /// Its outcome is not known, and it took effect.
-    UnknownAndApplied { every: u64 },
+    UnknownAndApplied {
+        every: u64,
+    },
     /// The disk is full: trying again does not help.
-    DiskFull { every: u64 },
+    DiskFull {
+        every: u64,
+    },
 }
 
 /// An embedded log with a producer in trouble.
@@ -136,11 +144,21 @@ fn run(directory: &Path, trouble: Trouble) -> (Result<(), settle_runtime::Error>
     for name in topic::ALL {
         inner.create_topic(name, 3).expect("a new topic");
     }
-    if inner.reader().and_then(|mut reader| reader.end_offset(&TopicPartition::new(topic::REQUESTED, 0))).expect("an end") == 0 {
+    if inner
+        .reader()
+        .and_then(|mut reader| reader.end_offset(&TopicPartition::new(topic::REQUESTED, 0)))
+        .expect("an end")
+        == 0
+    {
         produce(&inner);
     }
     let troubles = Arc::new(AtomicU64::new(0));
-    let log = TroubledLog { inner: inner.clone(), trouble, commits: Arc::default(), troubles: Arc::clone(&troubles) };
+    let log = TroubledLog {
+        inner: inner.clone(),
+        trouble,
+        commits: Arc::default(),
+        troubles: Arc::clone(&troubles),
+    };
     let config = settle_config::demo_config();
     let options = PipelineOptions {
         stages: StageSelection::All,
@@ -202,7 +220,8 @@ fn read_all(log: &EmbeddedLog) -> Topics {
             while u64::try_from(records.len()).expect("few") < end {
                 let from = u64::try_from(records.len()).expect("few");
                 let limit = PollLimit { records: 10_000, bytes: 64 << 20 };
-                records.extend(reader.read(&partition, from, limit, Duration::ZERO).expect("committed records"));
+                records
+                    .extend(reader.read(&partition, from, limit, Duration::ZERO).expect("committed records"));
             }
         }
     }
@@ -214,9 +233,15 @@ fn trouble_with_commits_changes_nothing_that_is_written() {
     let undisturbed = tempfile::tempdir().expect("a folder");
     let (outcome, expected, _) = run(undisturbed.path(), Trouble::None);
     outcome.expect("an undisturbed run");
-    assert!(expected[&TopicPartition::new(topic::LEDGER_TRANSACTIONS, 0)].len() > 100, "something was settled");
-    let troubles =
-        [Trouble::Aborted { every: 3 }, Trouble::UnknownAndLost { every: 4 }, Trouble::UnknownAndApplied { every: 3 }];
+    assert!(
+        expected[&TopicPartition::new(topic::LEDGER_TRANSACTIONS, 0)].len() > 100,
+        "something was settled"
+    );
+    let troubles = [
+        Trouble::Aborted { every: 3 },
+        Trouble::UnknownAndLost { every: 4 },
+        Trouble::UnknownAndApplied { every: 3 },
+    ];
     for trouble in troubles {
         let directory = tempfile::tempdir().expect("a folder");
         let (outcome, found, hits) = run(directory.path(), trouble);
