@@ -22,7 +22,7 @@ fn fingerprint(records: impl Iterator<Item = Generated>) -> u64 {
 #[test]
 fn a_day_is_the_same_on_every_machine_and_in_every_version() {
     let cases: [(u64, u64, u64); 2] =
-        [(20_000, 42, 0xe104_b7c8_905a_ad16), (1_000, 7, 0x2f06_8c3e_2ed9_1182)];
+        [(20_000, 42, 0x8f80_1231_9d21_040e), (1_000, 7, 0x17a3_94e2_a683_8226)];
     for (payments, seed, expected) in cases {
         let found = fingerprint(Traffic::new(TrafficOptions { payments, seed, ..TrafficOptions::default() }));
         assert_eq!(found, expected, "{payments} records of seed {seed}: found {found:#018x}");

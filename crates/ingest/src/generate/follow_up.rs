@@ -16,13 +16,14 @@ pub(super) enum Share {
     TooMuch,
 }
 
-/// A follow-up of a payment, or of a chargeback for a reversal: with the original's debtor and merchant.
+/// A follow-up of a payment, or of a chargeback for a reversal: with the original's debtor and merchant. `name` is
+/// what its ids end with.
 pub(super) fn follow_up(
     random: &mut ChaCha12Rng,
     original: &PaymentRequested,
     event_type: EventType,
     share: Share,
-    number: u64,
+    name: &str,
     requested_at: Timestamp,
 ) -> PaymentRequested {
     let amount_minor = match share {
@@ -38,9 +39,9 @@ pub(super) fn follow_up(
     };
     PaymentRequested {
         event_type,
-        payment_id: PaymentId::new(format!("{prefix}-{number:08}")),
+        payment_id: PaymentId::new(format!("{prefix}-{name}")),
         original_payment_id: Some(original.payment_id.clone()),
-        idempotency_key: IdempotencyKey::new(format!("key-{number:08}")),
+        idempotency_key: IdempotencyKey::new(format!("key-{name}")),
         amount_minor,
         card: None,
         requested_at,

@@ -142,6 +142,12 @@ impl Traffic {
         Timestamp::from_micros(self.options.start.as_micros().saturating_add(micros))
     }
 
+    /// What the ids of the present record end with. Days of different seeds share no id; letters between the
+    /// digits keep the ids from looking like card numbers.
+    fn name(&self) -> String {
+        format!("{:x}-n{:08}", self.options.seed, self.index)
+    }
+
     fn draw(&mut self) -> Generated {
         let now = self.now();
         if let Some(request) = self.continue_burst(now) {
@@ -160,35 +166,35 @@ impl Traffic {
     }
 
     fn request_of(&mut self, kind: Kind, now: Timestamp) -> Option<PaymentRequested> {
-        let number = self.index;
+        let name = self.name();
         match kind {
             Kind::Retry => Some(retry(self.recent.pick(&mut self.random)?, now)),
             Kind::Conflict => Some(conflict(self.recent.pick(&mut self.random)?, now)),
             Kind::Refund => {
                 let original = self.open.take(&mut self.random)?;
                 let share = if self.random.random_range(0..3_u8) == 0 { Share::Part } else { Share::Whole };
-                Some(follow_up(&mut self.random, &original, EventType::Refund, share, number, now))
+                Some(follow_up(&mut self.random, &original, EventType::Refund, share, &name, now))
             }
             Kind::RefundAboveRest => {
                 let original = self.open.pick(&mut self.random)?.clone();
-                Some(follow_up(&mut self.random, &original, EventType::Refund, Share::TooMuch, number, now))
+                Some(follow_up(&mut self.random, &original, EventType::Refund, Share::TooMuch, &name, now))
             }
             Kind::RefundOfUnknown => {
                 let mut original = self.open.pick(&mut self.random)?.clone();
-                original.payment_id = PaymentId::new(format!("lost-{number:08}"));
-                Some(follow_up(&mut self.random, &original, EventType::Refund, Share::Whole, number, now))
+                original.payment_id = PaymentId::new(format!("lost-{name}"));
+                Some(follow_up(&mut self.random, &original, EventType::Refund, Share::Whole, &name, now))
             }
             Kind::Chargeback => {
                 let original = self.open.take(&mut self.random)?;
                 let chargeback =
-                    follow_up(&mut self.random, &original, EventType::Chargeback, Share::Whole, number, now);
+                    follow_up(&mut self.random, &original, EventType::Chargeback, Share::Whole, &name, now);
                 self.chargebacks.push(chargeback.clone());
                 Some(chargeback)
             }
             Kind::Reversal => {
                 let chargeback = self.chargebacks.take(&mut self.random)?;
                 let event_type = EventType::ChargebackReversal;
-                Some(follow_up(&mut self.random, &chargeback, event_type, Share::Whole, number, now))
+                Some(follow_up(&mut self.random, &chargeback, event_type, Share::Whole, &name, now))
             }
             Kind::Cancellation => {
                 let original = self.open.take(&mut self.random)?;
@@ -197,7 +203,7 @@ impl Traffic {
                     &original,
                     EventType::Cancellation,
                     Share::Whole,
-                    number,
+                    &name,
                     now,
                 ))
             }
@@ -249,8 +255,8 @@ impl Traffic {
     }
 
     fn payment(&mut self, now: Timestamp) -> PaymentRequested {
+        let name = self.name();
         let random = &mut self.random;
-        let number = self.index;
         let (merchant_id, market) = catalogue::merchant(random);
         let payment_method = catalogue::payment_method(random);
         let card = (payment_method == "CARD").then(|| Card {
@@ -261,9 +267,9 @@ impl Traffic {
         });
         PaymentRequested {
             event_type: EventType::Payment,
-            payment_id: PaymentId::new(format!("pay-{number:08}")),
+            payment_id: PaymentId::new(format!("pay-{name}")),
             original_payment_id: None,
-            idempotency_key: IdempotencyKey::new(format!("key-{number:08}")),
+            idempotency_key: IdempotencyKey::new(format!("key-{name}")),
             debtor_account: catalogue::debtor(random, self.debtors),
             amount_minor: catalogue::price(random, market),
             currency: market.currency.into(),

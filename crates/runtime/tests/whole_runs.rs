@@ -1,5 +1,6 @@
-//! Commits that fail, and commits of which it is not known whether they took effect, before and after they did:
-//! what is written in the end is what an undisturbed run writes, byte for byte.
+//! Whole runs of both stages over a log in trouble: commits that fail, commits of which it is not known whether they took
+//! effect, before and after they did, and timers in bunches of any size. What is written in the end is what an undisturbed
+//! run writes, byte for byte.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -137,8 +138,17 @@ impl TransactionalProducer for TroubledProducer {
 
 type Topics = BTreeMap<TopicPartition, Vec<Record>>;
 
-/// Runs a generated day through both stages; returns all topics and how often a commit failed.
+/// Runs two generated days through both stages; returns all topics and how often a commit failed.
 fn run(directory: &Path, trouble: Trouble) -> (Result<(), settle_runtime::Error>, Topics, u64) {
+    run_with(directory, trouble, 5)
+}
+
+/// As [`run`], with so many timers handled at a time.
+fn run_with(
+    directory: &Path,
+    trouble: Trouble,
+    tick_items: usize,
+) -> (Result<(), settle_runtime::Error>, Topics, u64) {
     let options = EmbeddedOptions { sync: SyncMode::Never, ..EmbeddedOptions::default() };
     let inner = EmbeddedLog::open(directory.join("log"), options).expect("a new log");
     for name in topic::ALL {
@@ -159,7 +169,12 @@ fn run(directory: &Path, trouble: Trouble) -> (Result<(), settle_runtime::Error>
         commits: Arc::default(),
         troubles: Arc::clone(&troubles),
     };
-    let config = settle_config::demo_config();
+    let mut config = settle_config::demo_config();
+    // Reserves that fall free while the day between the two is skipped: timers set off timers.
+    for contract in config.contracts.0.values_mut() {
+        contract.reserve_basis_points = settle_types::BasisPoints::new(1_000);
+        contract.reserve_days = 1;
+    }
     let options = PipelineOptions {
         stages: StageSelection::All,
         workers: 1,
@@ -167,7 +182,7 @@ fn run(directory: &Path, trouble: Trouble) -> (Result<(), settle_runtime::Error>
             state_directory: directory.join("state"),
             batch_records: 37,
             commit_records: 50,
-            tick_items: 5,
+            tick_items,
             ..WorkerOptions::default()
         },
         authorize: config.authorize_settings(),
@@ -184,7 +199,10 @@ fn produce(log: &EmbeddedLog) {
     let mut producer = log.producer("test").expect("a producer");
     producer.begin().expect("a transaction");
     let mut value = Vec::new();
-    for generated in Traffic::new(TrafficOptions { payments: 2_000, seed: 11, ..TrafficOptions::default() }) {
+    let first = TrafficOptions { payments: 1_500, seed: 11, ..TrafficOptions::default() };
+    let two_days_later = first.start.saturating_add(settle_types::Duration::from_days(2));
+    let second = TrafficOptions { seed: 12, start: two_days_later, ..first };
+    for generated in Traffic::new(first).chain(Traffic::new(second)) {
         let (key, timestamp) = match &generated {
             Generated::Request(request) => {
                 value.clear();
@@ -250,6 +268,32 @@ fn trouble_with_commits_changes_nothing_that_is_written() {
         for (partition, records) in &expected {
             assert_eq!(&found[partition], records, "{trouble:?}: {partition}");
         }
+    }
+}
+
+#[test]
+fn timers_run_in_order_of_time_however_many_are_fetched_at_once() {
+    let directories = [1, 3, 256].map(|tick_items| (tick_items, tempfile::tempdir().expect("a folder")));
+    let mut runs = directories.iter().map(|(tick_items, directory)| {
+        let (outcome, topics, _) = run_with(directory.path(), Trouble::None, *tick_items);
+        outcome.unwrap_or_else(|error| panic!("{tick_items} at a time: {error}"));
+        (tick_items, topics)
+    });
+    let (_, expected) = runs.next().expect("three runs");
+    let released: usize = expected
+        .iter()
+        .filter(|(partition, _)| &*partition.topic == topic::SETTLEMENT_EVENTS)
+        .flat_map(|(_, records)| records)
+        .filter(|record| {
+            let value = record.value.as_deref().unwrap_or_default();
+            let event: settle_types::settle::SettlementEvent =
+                settle_schema::decode(value).expect("an event");
+            event.reserve_released.is_some()
+        })
+        .count();
+    assert!(released > 20, "only {released} reserves fell free");
+    for (tick_items, topics) in runs {
+        assert_eq!(topics, expected, "{tick_items} at a time");
     }
 }
 
