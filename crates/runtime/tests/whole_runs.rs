@@ -170,10 +170,11 @@ fn run_with(
         troubles: Arc::clone(&troubles),
     };
     let mut config = settle_config::demo_config();
-    // Reserves that fall free while the day between the two is skipped: timers set off timers.
-    for contract in config.contracts.0.values_mut() {
+    // Reserves that fall free while the days between the two are skipped: a cut-off sets off the release of a
+    // reserve that comes before other releases that wait already.
+    for (merchant, contract) in &mut config.contracts.0 {
         contract.reserve_basis_points = settle_types::BasisPoints::new(1_000);
-        contract.reserve_days = 1;
+        contract.reserve_days = if merchant == "m-0008" { 2 } else { 1 };
     }
     let options = PipelineOptions {
         stages: StageSelection::All,
@@ -200,8 +201,8 @@ fn produce(log: &EmbeddedLog) {
     producer.begin().expect("a transaction");
     let mut value = Vec::new();
     let first = TrafficOptions { payments: 1_500, seed: 11, ..TrafficOptions::default() };
-    let two_days_later = first.start.saturating_add(settle_types::Duration::from_days(2));
-    let second = TrafficOptions { seed: 12, start: two_days_later, ..first };
+    let three_days_later = first.start.saturating_add(settle_types::Duration::from_days(3));
+    let second = TrafficOptions { seed: 12, start: three_days_later, ..first };
     for generated in Traffic::new(first).chain(Traffic::new(second)) {
         let (key, timestamp) = match &generated {
             Generated::Request(request) => {
