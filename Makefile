@@ -64,4 +64,4 @@ fmt: ## Format the source
 
 .PHONY: clean-demo
 clean-demo: ## Remove what the demo left behind
-	@rm -rf .demo
+	@rm -rf settle-demo
