@@ -3,6 +3,7 @@
 //! A `serde::Serializer` has to have a method for every type. One that takes only a few lists the others:
 //!
 //! ```
+//! use serde::Serialize;
 //! use serde::ser::Error;
 //!
 //! struct OnlyText;
@@ -23,10 +24,10 @@
 //!     }
 //! }
 //!
-//! let serialize = |value: &dyn Fn(OnlyText) -> Result<String, _>| value(OnlyText).map_err(|error| error.to_string());
-//! assert_eq!(serialize(&|to| serde::Serialize::serialize("yes", to)), Ok("yes".to_owned()));
-//! assert_eq!(serialize(&|to| serde::Serialize::serialize(&1, to)), Err("text was expected".to_owned()));
-//! assert_eq!(serialize(&|to| serde::Serialize::serialize(&[1], to)), Err("text was expected".to_owned()));
+//! let written = |outcome: Result<String, serde::de::value::Error>| outcome.map_err(|error| error.to_string());
+//! assert_eq!(written("yes".serialize(OnlyText)), Ok("yes".to_owned()));
+//! assert_eq!(written(1.serialize(OnlyText)), Err("text was expected".to_owned()));
+//! assert_eq!(written([1].serialize(OnlyText)), Err("text was expected".to_owned()));
 //! ```
 
 #[doc(hidden)]

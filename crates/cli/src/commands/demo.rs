@@ -179,3 +179,33 @@ fn next_commands(directory: &Path) {
         output::data(format!("  {program} {command} --config {}    # {what}", config.display()));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use settle_ingest::generate::{
+        DENIED_COUNTRY, DENIED_DEBTOR, LIMIT_DAILY_COUNT, LIMITS_DAILY_SUM_MINOR, LIMITS_PER_PAYMENT_MINOR,
+    };
+    use settle_risk::CheckKind;
+    use settle_types::Currency;
+
+    /// The generated day is made to trip the demo's rules: both have to name the same numbers.
+    #[test]
+    fn the_demo_has_the_limits_that_its_traffic_is_made_for() {
+        let rules = settle_config::demo_config().risk.rules;
+        let of_kind = |kind| rules.iter().find(|rule| rule.check == kind).expect("the demo has such a rule");
+        let table = |limits: [(&str, i64); 6]| -> BTreeMap<Currency, i64> {
+            limits.into_iter().map(|(code, limit)| (Currency::new(code).expect("a code"), limit)).collect()
+        };
+        let per_payment = of_kind(CheckKind::LimitPerPayment);
+        assert_eq!(per_payment.limits_minor, Some(table(LIMITS_PER_PAYMENT_MINOR)));
+        let daily_sum = of_kind(CheckKind::LimitDailySum);
+        assert_eq!(daily_sum.limits_minor, Some(table(LIMITS_DAILY_SUM_MINOR)));
+        let daily_count = of_kind(CheckKind::LimitDailyCount).limits.as_ref().expect("a table of counts");
+        assert!(daily_count.values().all(|limit| *limit == LIMIT_DAILY_COUNT));
+        let denied: Vec<&String> = rules.iter().filter_map(|rule| rule.values.as_ref()).flatten().collect();
+        assert!(denied.iter().any(|value| *value == DENIED_DEBTOR), "{denied:?}");
+        assert!(denied.iter().any(|value| *value == DENIED_COUNTRY), "{denied:?}");
+    }
+}
