@@ -191,7 +191,7 @@ for attempt in $(seq 1 40); do
     echo "attempt $attempt: exit $code with $size KiB: $(grep -o 'STL-0[0-9]*' "$DATA.error" | head -1)"
     if [ $code -eq 0 ]; then break; fi
     if [ $code -ne 1 ]; then cat "$DATA.error"; fi
-    size=$(( size * 5 / 4 + 200 ))
+    size=$(( size * 3 / 2 + 200 ))
     mount -o remount,size=${size}k "$DATA.disk"
 done
 cp -r "$DATA.disk/." "$DATA.after/"

@@ -23,7 +23,7 @@ pub(crate) fn usage(message: impl Into<String>, hint: impl Into<String>) -> anyh
 pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
     let described = describe(error);
     let code = described.code.map(|code| format!(" [{code}]")).unwrap_or_default();
-    output::message(format!("error{code}: {error:#}"));
+    output::message(format!("error{code}: {}", words(error)));
     if !described.hint.is_empty() {
         output::message(format!("hint: {}", described.hint));
     }
@@ -31,6 +31,19 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         output::message(format!("more: docs/errors/{code}.md"));
     }
     ExitCode::from(described.exit)
+}
+
+/// The message and its causes; a cause that the message quotes already is not said twice.
+fn words(error: &anyhow::Error) -> String {
+    let mut words = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if words.is_empty() {
+            words = cause;
+        } else if !words.contains(&cause) {
+            words = format!("{words}: {cause}");
+        }
+    }
+    words
 }
 
 struct Described {
@@ -65,4 +78,21 @@ fn describe(error: &anyhow::Error) -> Described {
         }
     }
     Described { code: None, hint: String::new(), exit: 1 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::PathBuf;
+
+    use super::*;
+
+    #[test]
+    fn causes_are_said_once() {
+        let source = io::Error::other("no space");
+        let quoted = settle_log::Error::DiskFull { path: PathBuf::from("data"), source };
+        assert_eq!(words(&quoted.into()), "no space left for data: no space");
+        let in_context = anyhow::Error::from(io::Error::other("is a directory")).context("could not write x");
+        assert_eq!(words(&in_context), "could not write x: is a directory");
+    }
 }
