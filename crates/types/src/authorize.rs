@@ -144,6 +144,21 @@ pub struct RiskAssessment {
     pub shadow: Vec<Reason>,
 }
 
+/// What only rules look at. Kept in the journal where they have to look again: of a payment that waits.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RiskAttributes {
+    /// ISO 3166 country of the debtor.
+    pub country: Option<CompactString>,
+    /// Merchant category code.
+    pub mcc: Option<CompactString>,
+    /// Address of the payer's device.
+    pub ip: Option<CompactString>,
+    /// The payer's device.
+    pub device_id: Option<CompactString>,
+    /// First digits of the card.
+    pub card_bin: Option<CompactString>,
+}
+
 /// About one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
@@ -165,6 +180,9 @@ pub struct Decision {
     pub key_expires_at: Option<Timestamp>,
     /// True if it goes on to SETTLE.
     pub forwarded: bool,
+    /// Of SCHEDULED: what the rules look at again when its time comes.
+    #[serde(default)]
+    pub attributes: Option<RiskAttributes>,
 }
 
 /// What caused a transition.

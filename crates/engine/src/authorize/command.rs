@@ -1,11 +1,9 @@
 //! What can be asked of AUTHORIZE.
 
 use settle_risk::Subject;
-use settle_types::authorize::{Fingerprint, Payment, PaymentResult};
+use settle_types::authorize::{Fingerprint, Payment, PaymentResult, RiskAttributes};
 use settle_types::event::{ConfigActivation, SourcePosition};
 use settle_types::request::PaymentRequested;
-
-use compact_str::CompactString;
 
 use super::config::AuthorizeConfig;
 use super::fingerprint::fingerprint;
@@ -21,7 +19,7 @@ pub enum Command {
     /// A record of `payments.results`.
     Result(Box<ResultRecord>),
     /// A scheduled payment whose time has come.
-    Due(ScheduledRow),
+    Due(Box<ScheduledRow>),
     /// A configuration to activate.
     Activate(ConfigActivation),
 }
@@ -43,17 +41,7 @@ pub struct Valid {
     /// Identity of its content.
     pub fingerprint: Fingerprint,
     /// What only rules look at.
-    pub attributes: Attributes,
-}
-
-/// What only rules look at.
-#[derive(Debug, Default)]
-pub struct Attributes {
-    country: Option<CompactString>,
-    mcc: Option<CompactString>,
-    ip: Option<CompactString>,
-    device_id: Option<CompactString>,
-    card_bin: Option<CompactString>,
+    pub attributes: RiskAttributes,
 }
 
 /// A record of `payments.results`.
@@ -79,7 +67,7 @@ impl Command {
             let payment = validate::payment(&requested, config)?;
             let card_token = requested.card.as_ref().map(|card| card.token.as_str());
             let fingerprint = fingerprint(&payment, card_token);
-            Ok(Valid { payment, fingerprint, attributes: Attributes::of(requested) })
+            Ok(Valid { payment, fingerprint, attributes: attributes(requested) })
         });
         Self::Request(Box::new(Request { position, judged }))
     }
@@ -90,30 +78,28 @@ impl Command {
     }
 }
 
-impl Attributes {
-    fn of(requested: PaymentRequested) -> Self {
-        Self {
-            country: requested.country,
-            mcc: requested.mcc,
-            ip: requested.ip,
-            device_id: requested.device_id,
-            card_bin: requested.card.and_then(|card| card.bin),
-        }
+fn attributes(requested: PaymentRequested) -> RiskAttributes {
+    RiskAttributes {
+        country: requested.country,
+        mcc: requested.mcc,
+        ip: requested.ip,
+        device_id: requested.device_id,
+        card_bin: requested.card.and_then(|card| card.bin),
     }
+}
 
-    /// What the rules see of a payment with these attributes.
-    pub fn subject<'a>(&'a self, payment: &'a Payment) -> Subject<'a> {
-        Subject {
-            amount: payment.amount_minor,
-            currency: payment.currency,
-            payment_method: &payment.payment_method,
-            debtor_account: payment.debtor_account.as_str(),
-            merchant_id: payment.merchant_id.as_str(),
-            country: self.country.as_deref(),
-            mcc: self.mcc.as_deref(),
-            ip: self.ip.as_deref(),
-            device_id: self.device_id.as_deref(),
-            card_bin: self.card_bin.as_deref(),
-        }
+/// What the rules see of a payment with these attributes.
+pub fn subject<'a>(payment: &'a Payment, attributes: &'a RiskAttributes) -> Subject<'a> {
+    Subject {
+        amount: payment.amount_minor,
+        currency: payment.currency,
+        payment_method: &payment.payment_method,
+        debtor_account: payment.debtor_account.as_str(),
+        merchant_id: payment.merchant_id.as_str(),
+        country: attributes.country.as_deref(),
+        mcc: attributes.mcc.as_deref(),
+        ip: attributes.ip.as_deref(),
+        device_id: attributes.device_id.as_deref(),
+        card_bin: attributes.card_bin.as_deref(),
     }
 }

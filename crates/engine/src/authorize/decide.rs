@@ -9,7 +9,7 @@ use settle_types::event::{ConfigActivation, EventKind, SourcePosition};
 use settle_types::request::EventType;
 use settle_types::{Timestamp, reason};
 
-use super::command::{Command, Request, ResultRecord, Valid};
+use super::command::{Command, Request, ResultRecord, Valid, subject};
 use super::config::AuthorizeConfig;
 use super::judgement::{Context, Judgement};
 use super::state::{self, AuthorizeRow};
@@ -74,6 +74,7 @@ fn decide_request(context: &Context<'_>, request: &Request, events: &mut Events)
             risk: judgement.risk,
             key_expires_at: Some(context.config.key_expires_at(context.now)),
             forwarded: judgement.forwarded,
+            attributes: (judgement.outcome == Outcome::Scheduled).then(|| valid.attributes.clone()),
         },
     );
     for transition in judgement.transitions {
@@ -140,7 +141,7 @@ fn used_before(context: &Context<'_>, position: &SourcePosition, valid: &Valid) 
 
 fn judge_payment(context: &Context<'_>, valid: &Valid) -> Judgement {
     let payment = &valid.payment;
-    let subject = valid.attributes.subject(payment);
+    let subject = subject(payment, &valid.attributes);
     let verdict = context.config.rules().evaluate(Scope::Payment, &subject, context.today(payment));
     let outcome = match verdict.severity {
         Severity::Decline => Outcome::Declined,

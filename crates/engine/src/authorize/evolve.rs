@@ -67,8 +67,12 @@ fn apply_decision(rows: &mut Rows<AuthorizeRow>, now: Timestamp, decision: &Deci
         count(rows, now, payment, now.day(), 1);
     }
     if let Some(execute_at) = scheduled_for {
-        let scheduled = ScheduledRow { decision_id: decision.decision_id.clone(), payment: payment.clone() };
-        rows.put(state::scheduled_key(execute_at, payment), AuthorizeRow::Scheduled(scheduled));
+        let scheduled = ScheduledRow {
+            decision_id: decision.decision_id.clone(),
+            payment: payment.clone(),
+            attributes: decision.attributes.clone().unwrap_or_default(),
+        };
+        rows.put(state::scheduled_key(execute_at, payment), AuthorizeRow::Scheduled(Box::new(scheduled)));
     }
     if decision.outcome == Outcome::Approved {
         take_from_original(rows, now, payment, false);

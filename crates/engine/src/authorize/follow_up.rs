@@ -8,7 +8,7 @@ use settle_types::authorize::{Outcome, Payment, Reason, Transition, TransitionCa
 use settle_types::request::EventType;
 use settle_types::{Minor, reason};
 
-use super::command::Valid;
+use super::command::{Valid, subject};
 use super::judgement::{Context, Judgement};
 use super::state::{self, PaymentRow};
 
@@ -107,7 +107,7 @@ fn fits_remainder(payment: &Payment, original: &PaymentRow) -> Result<(), Reason
 }
 
 fn judge_refund(context: &Context<'_>, valid: &Valid) -> Judgement {
-    let subject = valid.attributes.subject(&valid.payment);
+    let subject = subject(&valid.payment, &valid.attributes);
     let verdict = context.config.rules().evaluate(Scope::FollowUp, &subject, context.today_of_follow_up());
     let outcome = match verdict.severity {
         Severity::Approve => Outcome::Approved,

@@ -1,7 +1,7 @@
 //! Tables of AUTHORIZE.
 
 use serde::{Deserialize, Serialize};
-use settle_types::authorize::{Fingerprint, Outcome, Payment};
+use settle_types::authorize::{Fingerprint, Outcome, Payment, RiskAttributes};
 use settle_types::event::ConfigActivation;
 use settle_types::{
     Currency, Day, DebtorAccount, DecisionId, Duration, IdempotencyKey, MerchantId, Minor, PaymentId,
@@ -73,6 +73,8 @@ pub struct ScheduledRow {
     pub decision_id: DecisionId,
     /// The payment.
     pub payment: Payment,
+    /// What the rules look at again when its time comes.
+    pub attributes: RiskAttributes,
 }
 
 /// A row of any table.
@@ -87,7 +89,7 @@ pub enum AuthorizeRow {
     /// Of [`VELOCITY_TABLE`].
     Velocity(VelocityRow),
     /// Of [`DUE_TABLE`].
-    Scheduled(ScheduledRow),
+    Scheduled(Box<ScheduledRow>),
 }
 
 impl StateRow for AuthorizeRow {

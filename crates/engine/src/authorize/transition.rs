@@ -4,7 +4,7 @@ use settle_risk::{Scope, Severity, Today};
 use settle_types::authorize::{Outcome, PaymentResult, Transition, TransitionCause};
 use settle_types::request::EventType;
 
-use super::command::Attributes;
+use super::command::subject;
 use super::judgement::Context;
 use super::state::{self, PaymentRow, ScheduledRow};
 
@@ -14,8 +14,7 @@ pub(super) fn execution_due(context: &Context<'_>, scheduled: &ScheduledRow) -> 
     let row = state::payment(context.rows.get(&state::own_key(payment)));
     let row = row.expect("a scheduled payment has a row until its time");
     assert_eq!(row.status, Outcome::Scheduled, "only a scheduled payment waits in the due table");
-    let attributes = Attributes::default();
-    let subject = attributes.subject(payment);
+    let subject = subject(payment, &scheduled.attributes);
     let verdict = context.config.rules().evaluate(Scope::Payment, &subject, today_without(context, row));
     let to = match verdict.severity {
         Severity::Approve => Outcome::Approved,

@@ -1,8 +1,9 @@
 //! What becomes of a payment later: its time comes, or SETTLE refuses it.
 
 use settle_engine::authorize::AuthorizeSettings;
+use settle_risk::DenyField;
 use settle_types::reason;
-use settle_types::request::PaymentRequested;
+use settle_types::request::{Card, PaymentRequested};
 
 use crate::rows::*;
 use crate::support::build::*;
@@ -12,7 +13,30 @@ use crate::support::script::{Step, days, seconds};
 /// Payments for a later time.
 pub(crate) fn schedules() -> Vec<Row> {
     let until_large_is_denied = || Reconfigure(Box::new(with_rules(vec![per_payment(1)])));
+    let until_denied = |field, value: &str| {
+        let rules = Reconfigure(Box::new(with_rules(vec![deny("list", field, value)])));
+        let request = PaymentRequested {
+            country: Some("CZ".into()),
+            mcc: Some("5411".into()),
+            ip: Some("192.0.2.7".into()),
+            device_id: Some("device-1".into()),
+            card: Some(Card { token: "tok".into(), bin: Some("411111".into()), ..Card::default() }),
+            ..scheduled("p-1", 2)
+        };
+        vec![Request(request), rules, days(2)]
+    };
+    let denied = "p-1 SCHEDULED>DECLINED DENY_LIST";
     vec![
+        row("a country denied while it waits", until_denied(DenyField::Country, "CZ"), denied),
+        row("a category denied while it waits", until_denied(DenyField::Mcc, "5411"), denied),
+        row("an address denied while it waits", until_denied(DenyField::Ip, "192.0.2.7"), denied),
+        row("a device denied while it waits", until_denied(DenyField::DeviceId, "device-1"), denied),
+        row("a card denied while it waits", until_denied(DenyField::CardBin, "411111"), denied),
+        row(
+            "another country denied while it waits",
+            until_denied(DenyField::Country, "KP"),
+            "p-1 SCHEDULED>APPROVED forwarded",
+        ),
         row("for later", vec![Request(scheduled("p-1", 2))], "SCHEDULED"),
         row(
             "for now",

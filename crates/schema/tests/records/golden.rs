@@ -51,13 +51,14 @@ fn decision_event() {
     434c494e45443a616d6f756e74203132393930302069732061626f76652031303030303002246c617267652d63617264
     2d7061796d656e7402060002460818616d6f756e745f6d696e6f72d8ed0f1e646562746f725f636f756e745f3164081a
     646562746f725f73756d5f3164888e32226d65726368616e745f6167655f64617973d60c00021e4c494d49545f444149
-    4c595f53554d2c3431303530302069732061626f7665203430303030300000000280bd92d7e081a6060102327061796d
-    656e74732e7265717565737465642d332d31303432020e0602187061792d3766336139306332020a7061792d30486232
-    6331663064342d356130652d346237652d396435332d30643366356136653163313130435a3635303830303030303031
-    39323030303134353339390c6d2d31303432d8ed0f06435a4b084341524480bd92d7e081a6060280bd92d7e081a60602
-    164e4f5f434f4e54524143543e6d65726368616e74206d2d3130343220686173206e6f20636f6e747261637400000002
-    000000000280016330633063306330633063306330633063306330633063306330633063306330633063306330633063
-    3063306330633063306330633063306330633063306330045b5d
+    4c595f53554d2c3431303530302069732061626f7665203430303030300000000280bd92d7e081a60601020204435a02
+    083534313102123139322e302e322e3702106465766963652d31020c34313131313102327061796d656e74732e726571
+    7565737465642d332d31303432020e0602187061792d3766336139306332020a7061792d304862326331663064342d35
+    6130652d346237652d396435332d30643366356136653163313130435a36353038303030303030313932303030313435
+    3339390c6d2d31303432d8ed0f06435a4b084341524480bd92d7e081a6060280bd92d7e081a60602164e4f5f434f4e54
+    524143543e6d65726368616e74206d2d3130343220686173206e6f20636f6e7472616374000000020000000002800163
+    306330633063306330633063306330633063306330633063306330633063306330633063306330633063306330633063
+    306330633063306330633063306330045b5d
     ");
 }
 
@@ -138,7 +139,7 @@ fn json_of_a_request() {
 
 #[test]
 fn json_of_a_decision() {
-    insta::assert_snapshot!(json(&samples::typical_decision_event()), @r#"{"sequence":90210,"kind":"DECISION","now":"2026-03-02T09:15:00.123456Z","logic_version":1,"min_fold_version":1,"input":{"topic":"payments.requested","partition":3,"offset":1042},"decision":{"decision_id":"payments.requested-3-1042","outcome":"APPROVED","payment":{"event_type":"PAYMENT","payment_id":"pay-7f3a90c2","original_payment_id":"pay-0","idempotency_key":"b2c1f0d4-5a0e-4b7e-9d53-0d3f5a6e1c11","debtor_account":"CZ6508000000192000145399","merchant_id":"m-1042","amount_minor":129900,"currency":"CZK","payment_method":"CARD","requested_at":"2026-03-02T09:15:00.123456Z","execute_at":"2026-03-02T09:15:00.123456Z"},"fingerprint":{"version":1,"hash":"a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"},"first":null,"reasons":[],"risk":{"score":35,"features":{"amount_minor":129900,"debtor_count_1d":4,"debtor_sum_1d":410500,"merchant_age_days":811},"shadow":[{"code":"LIMIT_DAILY_SUM","detail":"410500 is above 400000","rule_id":null,"rule_version":null}]},"key_expires_at":"2026-03-02T09:15:00.123456Z","forwarded":true},"transition":null,"config":null}"#);
+    insta::assert_snapshot!(json(&samples::typical_decision_event()), @r#"{"sequence":90210,"kind":"DECISION","now":"2026-03-02T09:15:00.123456Z","logic_version":1,"min_fold_version":1,"input":{"topic":"payments.requested","partition":3,"offset":1042},"decision":{"decision_id":"payments.requested-3-1042","outcome":"APPROVED","payment":{"event_type":"PAYMENT","payment_id":"pay-7f3a90c2","original_payment_id":"pay-0","idempotency_key":"b2c1f0d4-5a0e-4b7e-9d53-0d3f5a6e1c11","debtor_account":"CZ6508000000192000145399","merchant_id":"m-1042","amount_minor":129900,"currency":"CZK","payment_method":"CARD","requested_at":"2026-03-02T09:15:00.123456Z","execute_at":"2026-03-02T09:15:00.123456Z"},"fingerprint":{"version":1,"hash":"a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5"},"first":null,"reasons":[],"risk":{"score":35,"features":{"amount_minor":129900,"debtor_count_1d":4,"debtor_sum_1d":410500,"merchant_age_days":811},"shadow":[{"code":"LIMIT_DAILY_SUM","detail":"410500 is above 400000","rule_id":null,"rule_version":null}]},"key_expires_at":"2026-03-02T09:15:00.123456Z","forwarded":true,"attributes":{"country":"CZ","mcc":"5411","ip":"192.0.2.7","device_id":"device-1","card_bin":"411111"}},"transition":null,"config":null}"#);
 }
 
 #[test]

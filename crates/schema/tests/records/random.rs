@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use proptest::test_runner::TestRng;
 use settle_types::authorize::{
     Decision, DecisionEvent, Fingerprint, FirstDecision, Outcome, Payment, PaymentApproved, PaymentResult,
-    Reason, RiskAssessment, Transition, TransitionCause,
+    Reason, RiskAssessment, RiskAttributes, Transition, TransitionCause,
 };
 use settle_types::event::{ConfigActivation, EventKind, SourcePosition};
 use settle_types::request::{Card, EventType, PaymentRequested};
@@ -194,7 +194,8 @@ random_records! {
     Fingerprint { version hash }
     FirstDecision { decision_id outcome }
     RiskAssessment { score features shadow }
-    Decision { decision_id outcome payment fingerprint first reasons risk key_expires_at forwarded }
+    RiskAttributes { country mcc ip device_id card_bin }
+    Decision { decision_id outcome payment fingerprint first reasons risk key_expires_at forwarded attributes }
     Transition { decision_id from to cause payment reasons risk forwarded }
     DecisionEvent { sequence kind now logic_version min_fold_version input decision transition config }
     PaymentApproved {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use compact_str::CompactString;
 use settle_types::authorize::{
     Decision, DecisionEvent, Fingerprint, FirstDecision, Outcome, Payment, PaymentApproved, PaymentResult,
-    Reason, RiskAssessment, Transition, TransitionCause,
+    Reason, RiskAssessment, RiskAttributes, Transition, TransitionCause,
 };
 use settle_types::event::{ConfigActivation, EventKind, SourcePosition};
 use settle_types::request::{Card, EventType, PaymentRequested};
@@ -114,6 +114,13 @@ fn decision() -> Decision {
         }),
         key_expires_at: Some(NOW),
         forwarded: true,
+        attributes: Some(RiskAttributes {
+            country: Some("CZ".into()),
+            mcc: Some("5411".into()),
+            ip: Some("192.0.2.7".into()),
+            device_id: Some("device-1".into()),
+            card_bin: Some("411111".into()),
+        }),
     }
 }
 
