@@ -4,6 +4,9 @@
 //! record decide, evolve into the overlay, produce events and projections; at the commit interval or limit send
 //! offsets and commit; only then write the store.
 
+mod assignment;
+mod commit;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,15 +14,14 @@ use std::time::{Duration, Instant};
 
 use settle_engine::{Input, Stage};
 use settle_log::{
-    AssignmentChange, CommitError, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Record,
-    TopicName, TopicPartition,
+    AssignmentChange, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Record, TopicName,
 };
-use settle_store::{Identity, Resources, Store};
+use settle_store::Resources;
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
 use crate::clock::{WallClock, monotonic_now};
-use crate::codec::{StageCodec, position, signed_offset, unsigned_offset};
+use crate::codec::{StageCodec, position, signed_offset};
 use crate::error::Error;
 use crate::partition::Partition;
 use crate::queue::{Order, Queues};
@@ -281,48 +283,6 @@ impl<S: StageCodec> Worker<S> {
         Ok(())
     }
 
-    fn assigned(&mut self, numbers: &[u32]) -> Result<(), Error> {
-        for number in numbers {
-            let store = self.open_store(*number)?;
-            let partition = Box::new(Partition::new(*number, Box::new(store))?);
-            let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
-            self.slots.insert(*number, Slot::Restoring(partition, restore));
-        }
-        Ok(())
-    }
-
-    /// Opens a partition's store. One that this build cannot read, or that is damaged, is built again from the
-    /// journal, as long as the journal is whole.
-    fn open_store(&self, number: u32) -> Result<Store<S::Row>, Error> {
-        let folder = self.shared.options.state_directory.join(S::NAME).join(number.to_string());
-        let identity =
-            Identity { stage: S::NAME, partition: number, fold_version: settle_engine::FOLD_VERSION };
-        match Store::open(&folder, &self.shared.resources, identity) {
-            Err(error) if error.is_cured_by_rebuild() => {
-                let journal = TopicPartition::new(S::JOURNAL, number);
-                let is_whole = self.shared.log.reader()?.start_offset(&journal)? == 0;
-                if !is_whole {
-                    return Err(error.into());
-                }
-                tracing::warn!(%journal, %error, "the store is built again from the journal");
-                Store::<S::Row>::destroy(&folder)?;
-                Ok(Store::open(&folder, &self.shared.resources, identity)?)
-            }
-            opened => Ok(opened?),
-        }
-    }
-
-    fn give_up(&mut self, numbers: &[u32]) -> Result<(), Error> {
-        for number in numbers {
-            self.queues.close(*number);
-            match self.slots.remove(number) {
-                Some(Slot::Restoring(partition, _) | Slot::Ready(partition)) => partition.close()?,
-                None => {}
-            }
-        }
-        Ok(())
-    }
-
     fn has_restores(&self) -> bool {
         self.slots.values().any(|slot| matches!(slot, Slot::Restoring(..)))
     }
@@ -338,43 +298,6 @@ impl<S: StageCodec> Worker<S> {
             // I5: no queue is open before the restore has ended, so that no record gets here.
             _ => panic!("I5: partition {number} is used before its restore has ended"),
         }
-    }
-
-    /// Advances each restore by one bounded step; a partition that is done starts to read.
-    fn restore_a_step(&mut self) -> Result<(), Error> {
-        if !self.has_restores() {
-            return Ok(());
-        }
-        for number in self.slots.keys().copied().collect::<Vec<_>>() {
-            let Some(Slot::Restoring(partition, restore)) = self.slots.get_mut(&number) else { continue };
-            if !restore.step(partition, &self.shared.stats)? {
-                continue;
-            }
-            let positions = restore.positions::<S>(&self.group, number, &partition.meta)?;
-            self.start_reading(&positions)?;
-            if let Some(Slot::Restoring(partition, _)) = self.slots.remove(&number) {
-                self.slots.insert(number, Slot::Ready(partition));
-            }
-            self.activate(number)?;
-        }
-        Ok(())
-    }
-
-    fn start_reading(&mut self, positions: &[(TopicPartition, u64)]) -> Result<(), Error> {
-        for (input, next_offset) in positions {
-            self.consumer.seek(input, *next_offset)?;
-            self.queues.open(input.clone());
-            // A queue that was full when its partition started over had paused it.
-            self.consumer.resume(std::slice::from_ref(input));
-        }
-        Ok(())
-    }
-
-    fn activate(&mut self, number: u32) -> Result<(), Error> {
-        let wall = self.shared.clock.now();
-        let activation = self.activation.clone();
-        let events = self.ready(number).activate(&activation, wall)?;
-        self.produce(number, &events, None, &[])
     }
 
     /// Decodes records and fetches, in few large reads, what their decisions will look at. A record that was
@@ -497,104 +420,6 @@ impl<S: StageCodec> Worker<S> {
             }
         }
         Ok(())
-    }
-
-    fn commit_if_full(&mut self) -> Result<Flow, Error> {
-        let options = &self.shared.options;
-        let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
-        let is_full = content.inputs >= options.commit_records || content.bytes >= options.commit_bytes;
-        let has_many_rows = self.slots.values().any(|slot| match slot {
-            Slot::Ready(partition) => partition.cached_rows() > options.cached_rows,
-            Slot::Restoring(..) => false,
-        });
-        if is_full || has_many_rows { self.commit() } else { Ok(Flow::GoOn) }
-    }
-
-    /// Sends offsets and commits; only then the stores follow (I1).
-    fn commit(&mut self) -> Result<Flow, Error> {
-        self.last_commit_at = monotonic_now();
-        let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
-        let numbers: Vec<u32> = content.partitions.iter().copied().collect();
-        let metadata = self.consumer.group_metadata()?;
-        if !metadata.is_joined() {
-            return self.abort();
-        }
-        // Every partition that the transaction writes, changed or not: the generation check of the offsets is
-        // the only fence against a zombie, so that a transaction of timers alone needs them too.
-        let mut offsets = Vec::new();
-        for number in &numbers {
-            for topic in std::iter::once(S::PRIMARY).chain(S::SECONDARIES.iter().copied()) {
-                let next_offset = unsigned_offset(self.ready(*number).meta.position(topic));
-                offsets.push((TopicPartition::new(topic, *number), next_offset));
-            }
-        }
-        self.transaction.producer().send_offsets(&metadata, &offsets)?;
-        let outcome = self.transaction.producer().commit();
-        let content = self.transaction.close().unwrap_or_default();
-        match outcome {
-            Ok(committed) => {
-                self.aborts_in_a_row = 0;
-                self.shared.stats.committed(content.inputs, &content.outcomes);
-                for number in numbers {
-                    let partition = self.ready(number);
-                    let next = committed.next_offsets.get(&partition.journal).copied();
-                    let next = next.expect("a commit says where each partition that it wrote ends");
-                    partition.persist(next)?;
-                    let max_unflushed_bytes = self.shared.options.max_unflushed_bytes;
-                    self.ready(number).flush_beyond(max_unflushed_bytes)?;
-                }
-                Ok(Flow::GoOn)
-            }
-            Err(CommitError::Aborted { reason }) => self.start_over(reason, false),
-            Err(CommitError::Unknown { reason }) => self.start_over(reason, true),
-            Err(CommitError::Fenced { reason } | CommitError::Fatal { reason }) => Err(reason.into()),
-        }
-    }
-
-    /// Drops what is open and decides it again from the last commit.
-    fn abort(&mut self) -> Result<Flow, Error> {
-        if self.transaction.close().is_none() {
-            return Ok(Flow::GoOn);
-        }
-        self.transaction.producer().abort()?;
-        self.shared.stats.aborted();
-        self.restore_all()
-    }
-
-    /// After a transaction that failed, or of which it is not known. Unknown: a new producer fences the old
-    /// one, and the journal says what came of it.
-    fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<Flow, Error> {
-        self.aborts_in_a_row += 1;
-        self.shared.stats.aborted();
-        if matches!(reason, settle_log::Error::DiskFull { .. } | settle_log::Error::ReadOnly { .. }) {
-            // An operator has to act: deciding again would only hide the cause behind a count.
-            return Err(reason.into());
-        }
-        tracing::warn!(stage = S::NAME, attempt = self.aborts_in_a_row, %reason, "a transaction is decided again");
-        if self.aborts_in_a_row >= self.shared.options.max_aborts {
-            let attempts = self.aborts_in_a_row;
-            return Err(Error::TransactionFailed { stage: S::NAME, attempts, last: reason });
-        }
-        if is_unknown {
-            self.transaction.replace_producer(self.shared.log.producer(&self.transactional_id)?);
-        }
-        self.restore_all()
-    }
-
-    /// Drops all overlays and restores from store and journal; the inputs are sought again (an abort does not
-    /// rewind a consumer).
-    fn restore_all(&mut self) -> Result<Flow, Error> {
-        let slots = std::mem::take(&mut self.slots);
-        for (number, slot) in slots {
-            self.queues.close(number);
-            let mut partition = match slot {
-                Slot::Restoring(partition, _) | Slot::Ready(partition) => partition,
-            };
-            partition.roll_back()?;
-            let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
-            self.slots.insert(number, Slot::Restoring(partition, restore));
-        }
-        Ok(Flow::StartOver)
     }
 }
 

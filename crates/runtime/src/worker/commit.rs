@@ -1,0 +1,109 @@
+//! The commit protocol: when, in which order, and what follows when it fails or when nobody knows.
+
+use settle_log::{CommitError, TopicPartition};
+
+use super::{Flow, Slot, Worker};
+use crate::clock::monotonic_now;
+use crate::codec::{StageCodec, unsigned_offset};
+use crate::error::Error;
+use crate::restore::Restore;
+
+impl<S: StageCodec> Worker<S> {
+    pub(super) fn commit_if_full(&mut self) -> Result<Flow, Error> {
+        let options = &self.shared.options;
+        let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
+        let is_full = content.inputs >= options.commit_records || content.bytes >= options.commit_bytes;
+        let has_many_rows = self.slots.values().any(|slot| match slot {
+            Slot::Ready(partition) => partition.cached_rows() > options.cached_rows,
+            Slot::Restoring(..) => false,
+        });
+        if is_full || has_many_rows { self.commit() } else { Ok(Flow::GoOn) }
+    }
+
+    /// Sends offsets and commits; only then the stores follow (I1).
+    pub(super) fn commit(&mut self) -> Result<Flow, Error> {
+        self.last_commit_at = monotonic_now();
+        let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
+        let numbers: Vec<u32> = content.partitions.iter().copied().collect();
+        let metadata = self.consumer.group_metadata()?;
+        if !metadata.is_joined() {
+            return self.abort();
+        }
+        // Every partition that the transaction writes, changed or not: the generation check of the offsets is
+        // the only fence against a zombie, so that a transaction of timers alone needs them too.
+        let mut offsets = Vec::new();
+        for number in &numbers {
+            for topic in std::iter::once(S::PRIMARY).chain(S::SECONDARIES.iter().copied()) {
+                let next_offset = unsigned_offset(self.ready(*number).meta.position(topic));
+                offsets.push((TopicPartition::new(topic, *number), next_offset));
+            }
+        }
+        self.transaction.producer().send_offsets(&metadata, &offsets)?;
+        let outcome = self.transaction.producer().commit();
+        let content = self.transaction.close().unwrap_or_default();
+        match outcome {
+            Ok(committed) => {
+                self.aborts_in_a_row = 0;
+                self.shared.stats.committed(content.inputs, &content.outcomes);
+                for number in numbers {
+                    let partition = self.ready(number);
+                    let next = committed.next_offsets.get(&partition.journal).copied();
+                    let next = next.expect("a commit says where each partition that it wrote ends");
+                    partition.persist(next)?;
+                    let max_unflushed_bytes = self.shared.options.max_unflushed_bytes;
+                    self.ready(number).flush_beyond(max_unflushed_bytes)?;
+                }
+                Ok(Flow::GoOn)
+            }
+            Err(CommitError::Aborted { reason }) => self.start_over(reason, false),
+            Err(CommitError::Unknown { reason }) => self.start_over(reason, true),
+            Err(CommitError::Fenced { reason } | CommitError::Fatal { reason }) => Err(reason.into()),
+        }
+    }
+
+    /// Drops what is open and decides it again from the last commit.
+    pub(super) fn abort(&mut self) -> Result<Flow, Error> {
+        if self.transaction.close().is_none() {
+            return Ok(Flow::GoOn);
+        }
+        self.transaction.producer().abort()?;
+        self.shared.stats.aborted();
+        self.restore_all()
+    }
+
+    /// After a transaction that failed, or of which it is not known. Unknown: a new producer fences the old
+    /// one, and the journal says what came of it.
+    fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<Flow, Error> {
+        self.aborts_in_a_row += 1;
+        self.shared.stats.aborted();
+        if matches!(reason, settle_log::Error::DiskFull { .. } | settle_log::Error::ReadOnly { .. }) {
+            // An operator has to act: deciding again would only hide the cause behind a count.
+            return Err(reason.into());
+        }
+        tracing::warn!(stage = S::NAME, attempt = self.aborts_in_a_row, %reason, "a transaction is decided again");
+        if self.aborts_in_a_row >= self.shared.options.max_aborts {
+            let attempts = self.aborts_in_a_row;
+            return Err(Error::TransactionFailed { stage: S::NAME, attempts, last: reason });
+        }
+        if is_unknown {
+            self.transaction.replace_producer(self.shared.log.producer(&self.transactional_id)?);
+        }
+        self.restore_all()
+    }
+
+    /// Drops all overlays and restores from store and journal; the inputs are sought again (an abort does not
+    /// rewind a consumer).
+    fn restore_all(&mut self) -> Result<Flow, Error> {
+        let slots = std::mem::take(&mut self.slots);
+        for (number, slot) in slots {
+            self.queues.close(number);
+            let mut partition = match slot {
+                Slot::Restoring(partition, _) | Slot::Ready(partition) => partition,
+            };
+            partition.roll_back()?;
+            let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
+            self.slots.insert(number, Slot::Restoring(partition, restore));
+        }
+        Ok(Flow::StartOver)
+    }
+}
