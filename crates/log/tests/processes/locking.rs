@@ -3,10 +3,17 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use settle_log::{CommitError, EmbeddedLog, Error, Log};
 
 use crate::common::{commit_values, fast, open, send, values};
+
+/// One test at a time: see the head of this program.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Runs a test of this file in another process. It is ignored otherwise, and gets the directory as its
 /// first line of input.
@@ -74,6 +81,7 @@ fn other_process_holds_the_log() {
 
 #[test]
 fn another_process_is_named_and_its_kill_releases_the_log() {
+    let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(test_arguments("locking::other_process_holds_the_log"));
@@ -98,6 +106,7 @@ fn another_process_is_named_and_its_kill_releases_the_log() {
 
 #[test]
 fn a_second_handle_of_the_same_process_is_refused_until_all_users_of_the_first_are_gone() {
+    let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let log = open(directory.path());
     let producer = log.producer("p").unwrap();
@@ -113,6 +122,7 @@ fn a_second_handle_of_the_same_process_is_refused_until_all_users_of_the_first_a
 
 #[test]
 fn readers_share_a_log_and_exclude_writers() {
+    let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     drop(open(directory.path()));
     let first = EmbeddedLog::open_read_only(directory.path()).unwrap();
@@ -149,6 +159,7 @@ fn other_process_writes_until_the_file_is_too_large() {
 
 #[test]
 fn a_file_size_limit_is_a_full_disk() {
+    let _alone = alone();
     let directory = tempfile::tempdir().unwrap();
     let mut command = Command::new("sh");
     // A limit of 256 blocks, of 512 or 1024 bytes as the shell has it.
