@@ -32,7 +32,7 @@ pub(super) fn lock_for_writing(directory: &Path) -> Result<DirectoryLock, Error>
     fs::create_dir_all(directory).map_err(|source| Error::writing("create", directory, source))?;
     let path = directory.join(LOCK_FILE);
     let mut file = writable_lock_file(&path).map_err(|source| Error::writing("create", &path, source))?;
-    match file.try_lock() {
+    match patiently(|| file.try_lock()) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(locked(directory, &mut file)),
         Err(TryLockError::Error(source)) => return Err(Error::writing("lock", &path, source)),
@@ -54,7 +54,7 @@ pub(super) fn lock_for_reading(directory: &Path) -> Result<DirectoryLock, Error>
             Err(source) => return Err(Error::reading("open", &path, source)),
         },
     };
-    match file.try_lock_shared() {
+    match patiently(|| file.try_lock_shared()) {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => return Err(locked(directory, &mut file)),
         Err(TryLockError::Error(source)) => return Err(Error::reading("lock", &path, source)),
@@ -63,6 +63,21 @@ pub(super) fn lock_for_reading(directory: &Path) -> Result<DirectoryLock, Error>
         write_holder(&mut file, &path);
     }
     Ok(DirectoryLock { _file: Some(file) })
+}
+
+/// Times that a lock is tried, 10 ms apart, before its holder is named.
+const LOCK_ATTEMPTS: u32 = 20;
+
+/// Tries a lock for a moment: a process that is being started holds the locks of the one that starts it until it
+/// runs its own program, and a process that was stopped may need a moment to be gone.
+fn patiently(lock: impl Fn() -> Result<(), TryLockError>) -> Result<(), TryLockError> {
+    for _ in 1..LOCK_ATTEMPTS {
+        match lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(std::time::Duration::from_millis(10)),
+            outcome => return outcome,
+        }
+    }
+    lock()
 }
 
 fn writable_lock_file(path: &Path) -> io::Result<File> {
