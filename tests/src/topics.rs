@@ -40,7 +40,7 @@ impl Topics {
                         break;
                     }
                     let read = reader.read(&partition, from, READ_LIMIT, Duration::ZERO);
-                    records.extend(read.expect("committed records can be read"));
+                    records.extend(read.expect("committed records can be read").records);
                 }
                 partitions.insert(partition, records);
             }

@@ -32,6 +32,9 @@ pub(crate) struct Common {
     /// Use the embedded log in this directory: no broker, nothing to install
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) embedded: Option<PathBuf>,
+    /// Use the Kafka cluster at these addresses: host:port,host:port
+    #[arg(long, global = true, value_name = "BROKERS", conflicts_with = "embedded")]
+    pub(crate) kafka: Option<String>,
     /// Set one key of the configuration, as in --set worker.workers=2
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,

@@ -64,6 +64,9 @@ fn describe(error: &anyhow::Error) -> Described {
         if let Some(error) = cause.downcast_ref::<settle_ingest::Error>() {
             return Described { code: None, hint: error.hint(), exit: 2 };
         }
+        if let Some(error) = cause.downcast_ref::<crate::http::Error>() {
+            return Described { code: Some(error.code()), hint: error.hint().to_owned(), exit: 1 };
+        }
         if let Some(error) = cause.downcast_ref::<settle_runtime::Error>() {
             return Described { code: Some(error.code()), hint: error.hint().to_owned(), exit: 1 };
         }

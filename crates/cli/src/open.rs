@@ -5,13 +5,16 @@ use std::sync::Arc;
 
 use settle_config::{Config, SyncSetting};
 use settle_log::embedded::{EmbeddedOptions, SyncMode};
-use settle_log::{EmbeddedLog, Log, PollLimit, Reader, Record, TopicPartition};
+use settle_log::{EmbeddedLog, KafkaLog, Log, PollLimit, Reader, Record, TopicPartition};
 use settle_types::topic;
 
 use crate::settings;
 
-/// Opens the log for writing, creates it and its topics if they are not there.
+/// Opens the log for writing; an embedded one is created if it is not there.
 pub(crate) fn log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
+    if let Some(options) = settings::kafka_options(config)? {
+        return Ok(Arc::new(KafkaLog::connect(options)?));
+    }
     let directory = settings::embedded_directory(config)?.join("log");
     let sync = match config.embedded.sync {
         SyncSetting::Commit => SyncMode::Commit,
@@ -25,12 +28,26 @@ pub(crate) fn log(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
     Ok(Arc::new(EmbeddedLog::open(directory, options)?))
 }
 
+/// Opens the log for writing, with its topics: those of an embedded log are made where they are missing, those of Kafka
+/// by `settle topics create` alone.
+pub(crate) fn log_with_topics(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
+    let log = log(config)?;
+    if config.kafka.bootstrap_servers.is_none() {
+        create_topics(&*log, config)?;
+    }
+    Ok(log)
+}
+
 /// Creates the topics that are not there; returns the names of those that it created.
 pub(crate) fn create_topics(log: &dyn Log, config: &Config) -> anyhow::Result<Vec<&'static str>> {
     let existing: BTreeMap<_, _> =
         log.topics()?.into_iter().map(|topic| (topic.name, topic.partitions)).collect();
+    let configured = match config.kafka.bootstrap_servers {
+        Some(_) => config.kafka.partitions,
+        None => config.embedded.partitions,
+    };
     // The count of a log is permanent: a changed setting is for logs still to be made.
-    let partitions = existing.get(topic::REQUESTED).copied().unwrap_or(config.embedded.partitions);
+    let partitions = existing.get(topic::REQUESTED).copied().unwrap_or(configured);
     let mut created = Vec::new();
     for name in topic::ALL {
         if log.create_topic(name, partitions)? == settle_log::CreateOutcome::Created {
@@ -42,10 +59,15 @@ pub(crate) fn create_topics(log: &dyn Log, config: &Config) -> anyhow::Result<Ve
 
 /// Opens the log for reading only.
 pub(crate) fn log_read_only(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
+    if let Some(options) = settings::kafka_options(config)? {
+        return Ok(Arc::new(KafkaLog::connect(options)?));
+    }
     let directory = settings::embedded_directory(config)?.join("log");
     Ok(Arc::new(EmbeddedLog::open_read_only(directory)?))
 }
 
+/// How long the next records may take: they are there.
+const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
 const READ_LIMIT: PollLimit = PollLimit { records: 1_000, bytes: 4 << 20 };
 
 /// Reads a partition from an offset to its present end, record by record.
@@ -55,13 +77,17 @@ pub(crate) fn read_partition(
     from_offset: u64,
     mut each: impl FnMut(&Record) -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
-    let end = reader.end_offset(partition)?;
-    let mut next_offset = from_offset;
+    let end = reader.committed_end_offset(partition)?;
+    // What is older than the retention is gone.
+    let mut next_offset = from_offset.max(reader.start_offset(partition)?);
     while next_offset < end {
-        let records = reader.read(partition, next_offset, READ_LIMIT, std::time::Duration::ZERO)?;
-        let Some(last) = records.last() else { break };
-        next_offset = last.offset + 1;
-        for record in &records {
+        let batch = reader.read(partition, next_offset, READ_LIMIT, READ_TIMEOUT)?;
+        if batch.next_offset == next_offset {
+            let what = format!("{partition} is committed up to {end}, but nothing came after {next_offset}");
+            return Err(anyhow::anyhow!(what));
+        }
+        next_offset = batch.next_offset;
+        for record in &batch.records {
             each(record)?;
         }
     }

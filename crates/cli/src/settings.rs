@@ -1,11 +1,14 @@
 //! The configuration of a command: defaults, file, environment, flags; and what follows from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use settle_config::kafka::{GroupProtocolSetting, SaslConfig};
 use settle_config::{Config, FlagValue, Loaded, Sources};
 use settle_engine::ClockMode;
-use settle_runtime::{PipelineOptions, StageSelection, WorkerOptions};
+use settle_log::kafka::{GroupProtocol, GroupSettings, NewTopicSettings, Sasl, Security};
+use settle_log::KafkaOptions;
+use settle_runtime::{PipelineOptions, StageSelection, TopicRequirements, WorkerOptions};
 use settle_store::StoreOptions;
 
 use crate::args::{Common, LogFormat};
@@ -25,6 +28,9 @@ pub(crate) fn load_quietly(common: &Common) -> anyhow::Result<Loaded> {
     let mut flags = Vec::new();
     if let Some(directory) = &common.embedded {
         flags.push(flag("embedded.directory", &directory.display().to_string()));
+    }
+    if let Some(brokers) = &common.kafka {
+        flags.push(flag("kafka.bootstrap_servers", brokers));
     }
     if let Some(level) = &common.log_level {
         flags.push(flag("telemetry.log_level", level));
@@ -57,16 +63,92 @@ fn flag(key: &str, text: &str) -> FlagValue {
 
 /// The directory of the embedded log.
 pub(crate) fn embedded_directory(config: &Config) -> anyhow::Result<PathBuf> {
-    config.embedded.directory.clone().ok_or_else(|| {
-        usage("no log is named", "give --embedded DIR, or set embedded.directory in the configuration")
-    })
+    config.embedded.directory.clone().ok_or_else(no_log)
 }
 
 /// Where the stores stand.
 pub(crate) fn state_directory(config: &Config) -> anyhow::Result<PathBuf> {
-    match &config.store.directory {
-        Some(directory) => Ok(directory.clone()),
-        None => Ok(embedded_directory(config)?.join("state")),
+    config.state_directory().ok_or_else(no_log)
+}
+
+fn no_log() -> anyhow::Error {
+    usage(
+        "no log is named",
+        "give --kafka HOST:PORT or --embedded DIR, or set kafka.bootstrap_servers or embedded.directory in the configuration",
+    )
+}
+
+/// How to reach the Kafka cluster; none if the log is another one.
+///
+/// # Errors
+/// If the log is named twice, or the password's file cannot be read.
+pub(crate) fn kafka_options(config: &Config) -> anyhow::Result<Option<KafkaOptions>> {
+    let kafka = &config.kafka;
+    let Some(bootstrap_servers) = &kafka.bootstrap_servers else { return Ok(None) };
+    if config.embedded.directory.is_some() {
+        return Err(usage(
+            "two logs are named: kafka.bootstrap_servers and embedded.directory",
+            "remove one of them from the configuration, the environment or the command line",
+        ));
+    }
+    let milliseconds = Duration::from_millis;
+    Ok(Some(KafkaOptions {
+        bootstrap_servers: bootstrap_servers.clone(),
+        application: config.application.name.clone(),
+        instance: config.application.instance,
+        security: Security {
+            tls: kafka.tls.enabled,
+            ca_file: kafka.tls.ca_file.clone(),
+            certificate_file: kafka.tls.certificate_file.clone(),
+            key_file: kafka.tls.key_file.clone(),
+            sasl: sasl(&kafka.sasl)?,
+        },
+        group: GroupSettings {
+            protocol: match kafka.group_protocol {
+                GroupProtocolSetting::Classic => GroupProtocol::Classic,
+                GroupProtocolSetting::Consumer => GroupProtocol::Consumer,
+            },
+            assignor: kafka.assignor.as_str().to_owned(),
+            static_membership: kafka.static_membership,
+            session_timeout: milliseconds(kafka.session_timeout_ms),
+            max_poll_interval: milliseconds(kafka.max_poll_interval_ms),
+        },
+        transaction_timeout: milliseconds(kafka.transaction_timeout_ms),
+        compression: kafka.compression.as_str().to_owned(),
+        linger: milliseconds(kafka.linger_ms),
+        producer_buffer_bytes: kafka.producer_buffer_bytes,
+        fetch_buffer_bytes: kafka.fetch_buffer_bytes,
+        connect_timeout: milliseconds(kafka.connect_timeout_ms),
+        topics: NewTopicSettings {
+            replication_factor: kafka.replication_factor,
+            min_insync_replicas: kafka.min_insync_replicas,
+            retention_ms: config.retention_ms(),
+        },
+        properties: kafka.properties.clone(),
+    }))
+}
+
+fn sasl(config: &SaslConfig) -> anyhow::Result<Option<Sasl>> {
+    let Some(mechanism) = config.mechanism else { return Ok(None) };
+    let missing = |key: &str| usage(format!("kafka.sasl.mechanism is set, but not {key}"), format!("set {key}"));
+    let username = config.username.clone().ok_or_else(|| missing("kafka.sasl.username"))?;
+    let password = secret(config.password.as_ref(), config.password_file.as_deref())?;
+    let password = password.ok_or_else(|| missing("kafka.sasl.password or kafka.sasl.password_file"))?;
+    Ok(Some(Sasl { mechanism: mechanism.as_str().to_owned(), username, password }))
+}
+
+/// A secret as it stands in the configuration, or in the file that it names.
+fn secret(value: Option<&String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+    match (value, file) {
+        (Some(value), _) => Ok(Some(value.clone())),
+        (None, Some(file)) => match std::fs::read_to_string(file) {
+            Ok(text) => Ok(Some(text.trim_end_matches(['\r', '\n']).to_owned())),
+            Err(error) => Err(usage(
+                format!("the password file {} cannot be read: {error}", file.display()),
+                "check the path and who may read it",
+            )),
+        },
+        (None, None) => Ok(None),
     }
 }
 
@@ -85,6 +167,7 @@ pub(crate) fn pipeline_options(config: &Config, stages: StageSelection) -> anyho
     Ok(PipelineOptions {
         stages,
         workers: config.worker.workers,
+        topics: TopicRequirements { retention_ms: config.retention_ms() },
         worker: WorkerOptions {
             application: config.application.name.clone(),
             instance: config.application.instance,

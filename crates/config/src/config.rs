@@ -14,7 +14,10 @@ use settle_engine::authorize::config::IdFormat;
 use settle_engine::settle::SettleSettings;
 use settle_risk::RiskConfig;
 use settle_settlement::{Calendars, Contracts};
-use settle_types::Currency;
+use settle_types::{Currency, topic};
+
+use crate::kafka::KafkaConfig;
+use crate::services::{HttpConfig, RegistryConfig, SnapshotsConfig, StandbyConfig};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -24,10 +27,20 @@ pub struct Config {
     pub application: ApplicationConfig,
     /// The embedded log: topics in a directory, in this process.
     pub embedded: EmbeddedConfig,
+    /// The Kafka cluster. See [kafka.md](kafka.md).
+    pub kafka: KafkaConfig,
+    /// The schema registry of the cluster. See [schemas.md](schemas.md).
+    pub registry: RegistryConfig,
     /// The workers of this process, per stage. The results do not depend on these numbers.
     pub worker: WorkerConfig,
     /// The state of the stages: one RocksDB for each stage and partition, rebuilt from the journal when it is lost.
     pub store: StoreConfig,
+    /// Copies of the state in an object store: an empty machine starts from them. See [snapshots.md](snapshots.md).
+    pub snapshots: SnapshotsConfig,
+    /// Partitions of other processes that this one keeps warm.
+    pub standby: StandbyConfig,
+    /// What the process answers over HTTP. See [operations.md](operations.md).
+    pub http: HttpConfig,
     /// What time it is for decisions. Part of the journaled configuration.
     pub clock: ClockConfig,
     /// For how long a retry is recognised.
@@ -149,6 +162,9 @@ pub struct WorkerConfig {
     /// Aborted transactions in a row after which the worker gives up.
     #[schemars(range(min = 1, max = 1_000))]
     pub max_aborts: u32,
+    /// Time without a turn of its loop after which a worker is taken to be stuck, in milliseconds: the process ends.
+    #[schemars(range(min = 10_000, max = 3_600_000))]
+    pub stuck_after_ms: u64,
 }
 
 impl Default for WorkerConfig {
@@ -163,6 +179,7 @@ impl Default for WorkerConfig {
             queue_records: 2_000,
             tick_items: 256,
             max_aborts: 5,
+            stuck_after_ms: 120_000,
         }
     }
 }
@@ -172,7 +189,7 @@ impl Default for WorkerConfig {
 #[serde(deny_unknown_fields, default)]
 pub struct StoreConfig {
     /// Directory of the state; relative to the working directory. Without it: `state` in
-    /// `embedded.directory`.
+    /// `embedded.directory`, and with Kafka `state` in the working directory.
     pub directory: Option<PathBuf>,
     /// Memory of the block cache, in bytes, shared by all stores of the process.
     #[schemars(range(min = 1_048_576))]
@@ -183,6 +200,9 @@ pub struct StoreConfig {
     /// Bytes that one store may hold unflushed. They are replayed from the journal after a crash.
     #[schemars(range(min = 65_536))]
     pub max_unflushed_bytes: u64,
+    /// Longest time for which what a store holds may stay unflushed, in seconds.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub flush_interval_seconds: u64,
 }
 
 impl Default for StoreConfig {
@@ -192,6 +212,7 @@ impl Default for StoreConfig {
             block_cache_bytes: 64 << 20,
             write_buffer_bytes: 64 << 20,
             max_unflushed_bytes: 16 << 20,
+            flush_interval_seconds: 60,
         }
     }
 }
@@ -298,13 +319,39 @@ impl Config {
         }
     }
 
-    /// Directory of the state: `store.directory`, else `state` in the directory of the embedded log; `None` if
-    /// neither is set.
+    /// Milliseconds for which each topic keeps its records, at least; -1: forever. Journals are kept forever where no
+    /// snapshots are made.
+    pub fn retention_ms(&self) -> BTreeMap<String, i64> {
+        const MS_PER_DAY: i64 = 86_400_000;
+        let defaults = RETENTION_DAYS.iter().map(|(topic, days)| ((*topic).to_owned(), *days));
+        let mut days: BTreeMap<String, u32> = defaults.collect();
+        days.extend(self.kafka.retention_days.iter().map(|(topic, days)| (topic.clone(), *days)));
+        let in_ms = |days: u32| if days == 0 { -1 } else { i64::from(days) * MS_PER_DAY };
+        days.into_iter().map(|(topic, days)| (topic, in_ms(days))).collect()
+    }
+
+    /// Directory of the state: `store.directory`, else `state` in the directory of the embedded log, else `state` in
+    /// the working directory if the log is Kafka; `None` if no log is set.
     pub fn state_directory(&self) -> Option<PathBuf> {
         let beside_the_log = |directory: &Path| directory.join("state");
-        self.store.directory.clone().or_else(|| self.embedded.directory.as_deref().map(beside_the_log))
+        let of_kafka = || self.kafka.bootstrap_servers.as_ref().map(|_| PathBuf::from("state"));
+        let of_embedded = || self.embedded.directory.as_deref().map(beside_the_log);
+        self.store.directory.clone().or_else(of_embedded).or_else(of_kafka)
     }
 }
+
+/// Days for which each topic keeps its records by default; 0: forever. A journal is the state: it is kept forever unless
+/// it is said otherwise, and then snapshots are needed.
+const RETENTION_DAYS: [(&str, u32); 8] = [
+    (topic::REQUESTED, 30),
+    (topic::DECIDED, 0),
+    (topic::APPROVED, 30),
+    (topic::RESULTS, 30),
+    (topic::DEAD_LETTER, 90),
+    (topic::SETTLEMENT_EVENTS, 0),
+    (topic::LEDGER_TRANSACTIONS, 0),
+    (topic::PAYOUTS, 550),
+];
 
 /// The text of a TOML file that says everything, defaults included.
 pub fn to_toml(config: &Config) -> String {
@@ -363,6 +410,8 @@ mod tests {
     fn the_state_stands_beside_the_log_unless_told_otherwise() {
         let mut config = Config::default();
         assert_eq!(config.state_directory(), None);
+        config.kafka.bootstrap_servers = Some("127.0.0.1:9092".to_owned());
+        assert_eq!(config.state_directory(), Some(PathBuf::from("state")));
         config.embedded.directory = Some(PathBuf::from("data"));
         assert_eq!(config.state_directory(), Some(PathBuf::from("data/state")));
         config.store.directory = Some(PathBuf::from("fast"));

@@ -49,6 +49,8 @@ pub trait Stage: Sized + Send + Sync + 'static {
     const SECONDARIES: &'static [&'static str];
     /// Outputs whose records go to the partition with the number of the input's.
     const SAME_PARTITION_OUTPUTS: &'static [&'static str];
+    /// Every topic that is written beside the journal.
+    const OUTPUTS: &'static [&'static str];
     /// The journal.
     const JOURNAL: &'static str;
 

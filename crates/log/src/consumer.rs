@@ -4,6 +4,7 @@
 //! assignment, nor where positions are kept: those come from the worker's state.
 
 use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,10 @@ pub struct ConsumerOptions {
     pub secondaries: Vec<TopicName>,
     /// The member's place. A log with dynamic assignment uses it for a stable identity only.
     pub member: Member,
+    /// Stable name of the member among all processes: under it a restarted member is known again.
+    pub identity: String,
+    /// Whether [`Poll::ends`] is asked for. It may cost a question to the log for each partition that is idle.
+    pub report_ends: bool,
 }
 
 /// The most that one poll or read may return. A single record is returned whatever its size, and the
@@ -51,6 +56,7 @@ pub struct Poll {
     /// Records, in order within each partition.
     pub records: Vec<Record>,
     /// Partitions whose committed end was reached with this poll: nothing is left to read there now.
+    /// Only if [`ConsumerOptions::report_ends`] asks for it.
     /// A partition is named again by each later poll while it is un-paused and still at its end.
     pub ends: Vec<TopicPartition>,
 }
@@ -58,7 +64,7 @@ pub struct Poll {
 /// A change of the assignment, in partition numbers of the primary topic; the secondaries follow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssignmentChange {
-    /// These were added. Each delivers nothing until [`Consumer::seek`] gave it a position.
+    /// These were added, perhaps none: then the member has joined and owns nothing more than before. Each delivers nothing until [`Consumer::seek`] gave it a position.
     Assigned(Vec<u32>),
     /// These are to be given up. The next poll acknowledges it: finish or abort the transaction before.
     Revoked(Vec<u32>),
@@ -136,6 +142,13 @@ pub trait Consumer: Send {
     /// [`Error::NotAssigned`]; [`Error::OffsetOutOfRange`] (a log that learns this only when it fetches
     /// returns it from the next poll).
     fn seek(&mut self, partition: &TopicPartition, offset: u64) -> Result<(), Error>;
+
+    /// The group's committed positions of these partitions; those without one are absent. They are stable: no open
+    /// transaction can still change them. `None`: they are not stable, or not known, yet; ask again.
+    fn committed_offsets(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error>;
 
     /// The member's present identity.
     fn group_metadata(&self) -> Result<GroupMetadata, Error>;

@@ -22,6 +22,13 @@
 //! | STL-0115 | [`Error::InvalidArgument`] | a name, count or size that no log accepts |
 //! | STL-0116 | [`Error::InvalidState`] | calls in the wrong order, a defect of the caller |
 //! | STL-0117 | [`Error::NotAssigned`] | the consumer does not own the partition |
+//! | STL-0118 | [`Error::Unreachable`] | no broker answered in time |
+//! | STL-0119 | [`Error::Authentication`] | user, password or mechanism were refused |
+//! | STL-0120 | [`Error::Tls`] | the encrypted connection did not come about |
+//! | STL-0121 | [`Error::NotAuthorized`] | an access right is missing |
+//! | STL-0122 | [`Error::DuplicateInstance`] | another process runs under the same identity |
+//! | STL-0123 | [`Error::ClientSettings`] | a setting that the Kafka client refuses |
+//! | STL-0124 | [`Error::Kafka`] | any other refusal of the cluster |
 
 use std::fmt;
 use std::io;
@@ -192,6 +199,64 @@ pub enum Error {
         /// The partition.
         partition: TopicPartition,
     },
+    /// No broker answered in time.
+    #[error("Kafka at {brokers} did not answer (to {operation}): {what}")]
+    Unreachable {
+        /// Addresses that were tried.
+        brokers: String,
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// The client's words.
+        what: String,
+    },
+    /// User, password or mechanism were refused.
+    #[error("Kafka at {brokers} refused the user or password: {what}")]
+    Authentication {
+        /// Addresses that were tried.
+        brokers: String,
+        /// The client's words.
+        what: String,
+    },
+    /// The encrypted connection did not come about.
+    #[error("no encrypted connection to Kafka at {brokers}: {what}")]
+    Tls {
+        /// Addresses that were tried.
+        brokers: String,
+        /// The client's words.
+        what: String,
+    },
+    /// An access right is missing.
+    #[error("Kafka does not allow this user to {operation} ({subject}): {what}")]
+    NotAuthorized {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// Topic, group or transactional id.
+        subject: String,
+        /// The cluster's words.
+        what: String,
+    },
+    /// Another process runs under the same identity.
+    #[error("another process runs under the identity {identity}")]
+    DuplicateInstance {
+        /// The identity in the group.
+        identity: String,
+    },
+    /// A setting that the Kafka client refuses.
+    #[error("the Kafka client refuses its settings: {what}")]
+    ClientSettings {
+        /// Which, and why.
+        what: String,
+    },
+    /// Any other refusal of the cluster.
+    #[error("Kafka refused to {operation} ({subject}): {what}")]
+    Kafka {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// Topic, group or transactional id.
+        subject: String,
+        /// The cluster's words.
+        what: String,
+    },
 }
 
 impl Error {
@@ -215,13 +280,20 @@ impl Error {
             Self::InvalidArgument { .. } => "STL-0115",
             Self::InvalidState { .. } => "STL-0116",
             Self::NotAssigned { .. } => "STL-0117",
+            Self::Unreachable { .. } => "STL-0118",
+            Self::Authentication { .. } => "STL-0119",
+            Self::Tls { .. } => "STL-0120",
+            Self::NotAuthorized { .. } => "STL-0121",
+            Self::DuplicateInstance { .. } => "STL-0122",
+            Self::ClientSettings { .. } => "STL-0123",
+            Self::Kafka { .. } => "STL-0124",
         }
     }
 
     /// What to do next, as one sentence or two.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::UnknownTopic { .. } => "Create the topic, or list the topics to find its right name.",
+            Self::UnknownTopic { .. } => "Run `settle topics create`, or `settle topics list` to find the right name.",
             Self::PartitionOutOfRange { .. } => {
                 "Use a partition below the topic's count. The count of a topic never changes."
             }
@@ -259,6 +331,28 @@ impl Error {
                 "Commit more often, use smaller batches, or raise the limit of a transaction."
             }
             Self::InvalidArgument { .. } => "Correct the value that the message names.",
+            Self::Unreachable { .. } => {
+                "Check kafka.bootstrap_servers and whether the brokers run and can be reached from here. Nothing was \
+                 lost: start again when they do."
+            }
+            Self::Authentication { .. } => {
+                "Check kafka.sasl.mechanism, kafka.sasl.username and the password, and that the user exists in the cluster."
+            }
+            Self::Tls { .. } => {
+                "Check that the brokers' certificates are valid today, name the hosts in kafka.bootstrap_servers, and are \
+                 signed by an authority in kafka.tls.ca_file; and that the port speaks TLS."
+            }
+            Self::NotAuthorized { .. } => {
+                "Give the user the right that the message names. docs/kafka.md lists all that Settle needs."
+            }
+            Self::DuplicateInstance { .. } => {
+                "Give each process its own application.instance, and stop the duplicate. The process that started last \
+                 goes on."
+            }
+            Self::ClientSettings { .. } => "Correct the setting that the message names; docs/configuration.md lists all.",
+            Self::Kafka { .. } => {
+                "Look at the cluster's words and at the brokers' logs. Nothing was lost: the state is that of the last commit."
+            }
             Self::InvalidState { .. } | Self::NotAssigned { .. } => {
                 "This is a defect of the program: please report it with the message."
             }
@@ -375,6 +469,13 @@ mod tests {
             Error::InvalidArgument { what: "a topic has 1 to 10000 partitions, not 0".into() },
             Error::InvalidState { what: "send needs an open transaction" },
             Error::NotAssigned { partition },
+            Error::Unreachable { brokers: "b:9092".into(), operation: "connect", what: "refused".into() },
+            Error::Authentication { brokers: "b:9092".into(), what: "invalid credentials".into() },
+            Error::Tls { brokers: "b:9092".into(), what: "certificate has expired".into() },
+            Error::NotAuthorized { operation: "read", subject: "t".into(), what: "denied".into() },
+            Error::DuplicateInstance { identity: "settle-authorize-0-0".into() },
+            Error::ClientSettings { what: "no such property".into() },
+            Error::Kafka { operation: "write", subject: "t".into(), what: "too large".into() },
         ]
     }
 

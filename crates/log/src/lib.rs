@@ -4,6 +4,7 @@
 //! [`TransactionalProducer`], [`Reader`]), the errors they return, and the implementations:
 //!
 //! - [`embedded`]: a directory on disk, in the process. Nothing to install.
+//! - [`kafka`]: an Apache Kafka cluster.
 //!
 //! Must not know what a record means: keys, values and headers are bytes here. Schemas, payments and
 //! stages live above.
@@ -16,6 +17,7 @@
 //! - No call chooses a position for its caller: a partition delivers nothing before a `seek`.
 
 pub mod embedded;
+pub mod kafka;
 
 mod consumer;
 mod error;
@@ -29,7 +31,8 @@ pub use crate::consumer::{
 };
 pub use crate::embedded::EmbeddedLog;
 pub use crate::error::{CommitError, Error, LockHolder};
-pub use crate::log::{CreateOutcome, Log, Reader, TopicDescription};
+pub use crate::kafka::{KafkaLog, KafkaOptions};
+pub use crate::log::{CreateOutcome, Log, ReadBatch, Reader, TopicDescription, TopicSettings};
 pub use crate::partitioner::{murmur2, partition_for_key};
 pub use crate::producer::{Committed, TransactionalProducer};
 pub use crate::record::{Header, OutputRecord, Record, TopicName, TopicPartition};

@@ -2,7 +2,6 @@
 //!
 //! Owns the traits [`Log`] and [`Reader`]. Must not know which log it is.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::consumer::{Consumer, ConsumerOptions, PollLimit};
@@ -17,6 +16,27 @@ pub struct TopicDescription {
     pub name: TopicName,
     /// How many partitions it has. It never changes.
     pub partitions: u32,
+}
+
+/// How a topic is set up, as far as the log knows. What it does not know is `None`: it keeps everything.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicSettings {
+    /// Name of the topic.
+    pub name: TopicName,
+    /// Its partitions.
+    pub partitions: u32,
+    /// Milliseconds for which records are kept; -1: forever.
+    pub retention_ms: Option<i64>,
+    /// Bytes of a partition above which old records are removed; -1: no bound.
+    pub retention_bytes: Option<i64>,
+    /// `delete`, `compact` or both.
+    pub cleanup_policy: Option<String>,
+    /// What tells this topic from another one that had its name; empty where the log has no such thing.
+    pub identity: String,
+    /// Whether this process may read it.
+    pub may_read: bool,
+    /// Whether this process may write it.
+    pub may_write: bool,
 }
 
 /// What [`Log::create_topic`] found.
@@ -36,6 +56,9 @@ pub trait Log: Send + Sync {
 
     /// All topics, sorted by name.
     fn topics(&self) -> Result<Vec<TopicDescription>, Error>;
+
+    /// How the topics of these names are set up; those that are not there are left out.
+    fn topic_settings(&self, names: &[&str]) -> Result<Vec<TopicSettings>, Error>;
 
     /// Creates a topic durably, or confirms that it exists with this number of partitions.
     ///
@@ -57,10 +80,16 @@ pub trait Log: Send + Sync {
 
     /// A reader outside any group: to restore, tail and inspect.
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;
+}
 
-    /// The committed positions of a group; partitions without one are absent. They are stable: no open
-    /// transaction can still change them to an earlier result.
-    fn committed_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, u64>, Error>;
+/// What one read brought.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct ReadBatch {
+    /// Committed records, in order.
+    pub records: Vec<Record>,
+    /// Where the next read goes on: after the last record, and after whatever stands behind it that no reader
+    /// ever sees (markers of commits and aborts, aborted records).
+    pub next_offset: u64,
 }
 
 /// Reads partitions by offset, outside any group.
@@ -71,8 +100,11 @@ pub trait Reader: Send {
     /// The end, records of open transactions included: the ceiling that a restore has to reach.
     fn end_offset(&mut self, partition: &TopicPartition) -> Result<u64, Error>;
 
+    /// The end of what is committed: there an open transaction begins, or nothing follows.
+    fn committed_end_offset(&mut self, partition: &TopicPartition) -> Result<u64, Error>;
+
     /// Committed records at and after `from_offset`, in order. Returns at once when there are some,
-    /// else waits up to `timeout`; empty means that none is committed there yet.
+    /// else waits up to `timeout`; no record means that none is committed there yet.
     ///
     /// # Errors
     /// [`Error::OffsetOutOfRange`] when `from_offset` lies before the start or after the end.
@@ -82,5 +114,5 @@ pub trait Reader: Send {
         from_offset: u64,
         limit: PollLimit,
         timeout: Duration,
-    ) -> Result<Vec<Record>, Error>;
+    ) -> Result<ReadBatch, Error>;
 }

@@ -12,6 +12,9 @@
 //! | STL-0308 | a transaction failed too often |
 //! | STL-0309 | a worker ended unexpectedly |
 //! | STL-0310 | the journal's sequence has a gap |
+//! | STL-0311 | a worker is stuck (the watchdog ends the process) |
+//! | STL-0312 | the journal is another topic than the one of the store |
+//! | STL-0313 | a topic is not set up as Settle needs it |
 
 use settle_engine::ConfigError;
 use settle_log::TopicPartition;
@@ -67,6 +70,28 @@ pub enum Error {
         start: u64,
         /// Next offset of the store.
         needed: u64,
+    },
+    /// The topic was removed and made again.
+    #[error("the journal {partition} is topic {found}, but the store was built from topic {stored} of the same name")]
+    JournalReplaced {
+        /// Journal partition.
+        partition: TopicPartition,
+        /// Id of the topic that the store was built from.
+        stored: String,
+        /// Id of the topic now.
+        found: String,
+    },
+    /// A topic is not set up as Settle needs it.
+    #[error("topic {topic}: {setting} is {found}, {expected} was expected")]
+    TopicUnfit {
+        /// The topic.
+        topic: String,
+        /// Which setting.
+        setting: &'static str,
+        /// Its value.
+        found: String,
+        /// What it should be.
+        expected: String,
     },
     /// Somebody else moved the group, or the journal is not the one that the group belongs to.
     #[error("group {group} is at {committed} of {partition}, but the journal decided only up to {state}")]
@@ -148,6 +173,8 @@ impl Error {
             Self::TransactionFailed { .. } => "STL-0308",
             Self::WorkerPanicked { .. } => "STL-0309",
             Self::SequenceGap { .. } => "STL-0310",
+            Self::JournalReplaced { .. } => "STL-0312",
+            Self::TopicUnfit { .. } => "STL-0313",
         }
     }
 
@@ -164,6 +191,13 @@ impl Error {
             }
             Self::JournalBehindStore { .. } => {
                 "The topic was cut or created anew. Restore it; only if it was replaced on purpose, move the store's folder away and let it be rebuilt."
+            }
+            Self::JournalReplaced { .. } => {
+                "The state belongs to the old topic, whose records are gone with it. Restore that topic; only if it was \
+                 replaced on purpose, move the state's folder away and start from the new one."
+            }
+            Self::TopicUnfit { .. } => {
+                "Correct the topic: `settle topics create` makes those that are missing, your Kafka tools change the others."
             }
             Self::JournalTruncated { .. } => {
                 "Raise the journal's retention. Restore the missing records or a snapshot; without them the state cannot be rebuilt."

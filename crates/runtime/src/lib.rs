@@ -7,16 +7,22 @@
 pub mod clock;
 mod codec;
 mod error;
+pub mod health;
+pub mod metrics;
+mod monitor;
 mod partition;
 mod pipeline;
 mod queue;
 mod restore;
 mod stats;
+mod topics;
 mod transaction;
 mod worker;
 
 pub use codec::StageCodec;
 pub use error::Error;
+pub use monitor::{AbortReason, CommittedWork, GivenUp, WorkerMonitor};
 pub use pipeline::{Pipeline, PipelineOptions, RunMode, StageSelection};
 pub use stats::{Stats, StatsSnapshot};
+pub use topics::TopicRequirements;
 pub use worker::{Worker, WorkerOptions};

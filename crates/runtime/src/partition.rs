@@ -23,6 +23,8 @@ pub(crate) struct Partition<S: StageCodec> {
     pub(crate) meta: Meta,
     rows: Rows<S::Row>,
     store: Box<dyn StateStore<S::Row>>,
+    /// What tells the journal from another topic that had its name; empty where the log has no such thing.
+    journal_identity: String,
     config: Option<(ConfigActivation, S::Config)>,
     /// No row of the due table waits for an earlier time.
     next_due: Timestamp,
@@ -32,14 +34,28 @@ pub(crate) struct Partition<S: StageCodec> {
 
 impl<S: StageCodec> Partition<S> {
     /// Takes over a store as it is; the journal may go on after it.
-    pub(crate) fn new(number: u32, store: Box<dyn StateStore<S::Row>>) -> Result<Self, Error> {
+    ///
+    /// # Errors
+    /// [`Error::JournalReplaced`] if the store was built from another topic than that of `journal_identity`.
+    pub(crate) fn new(
+        number: u32,
+        store: Box<dyn StateStore<S::Row>>,
+        journal_identity: String,
+    ) -> Result<Self, Error> {
+        let journal = TopicPartition::new(S::JOURNAL, number);
+        let stored = store.progress().map(|progress| progress.journal_topic_identity.as_str());
+        if let Some(stored) = stored.filter(|stored| !stored.is_empty() && *stored != journal_identity) {
+            let (stored, found) = (stored.to_owned(), journal_identity);
+            return Err(Error::JournalReplaced { partition: journal, stored, found });
+        }
         let mut partition = Self {
             number,
-            journal: TopicPartition::new(S::JOURNAL, number),
+            journal,
             journal_next_offset: 0,
             meta: Meta::new(signed_partition(number)),
             rows: Rows::default(),
             store,
+            journal_identity,
             config: None,
             next_due: Timestamp::MIN,
             first_put_since_due: Timestamp::MAX,
@@ -215,7 +231,7 @@ impl<S: StageCodec> Partition<S> {
         let progress = Progress {
             fold_version: FOLD_VERSION,
             journal_next_offset,
-            journal_topic_identity: String::new(),
+            journal_topic_identity: self.journal_identity.clone(),
             meta: self.meta.clone(),
         };
         self.store.apply(&self.rows, &progress)?;

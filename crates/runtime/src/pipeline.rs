@@ -18,6 +18,7 @@ use crate::codec::StageCodec;
 use crate::error::Error;
 use crate::queue::Order;
 use crate::stats::Stats;
+use crate::topics::{self, TopicRequirements};
 use crate::worker::{Shared, Worker, WorkerOptions};
 
 /// Which stages this process runs.
@@ -51,6 +52,8 @@ pub struct PipelineOptions {
     pub stages: StageSelection,
     /// Workers per stage.
     pub workers: u32,
+    /// What the topics have to be like.
+    pub topics: TopicRequirements,
     /// Settings of each worker.
     pub worker: WorkerOptions,
     /// Configuration of AUTHORIZE.
@@ -91,6 +94,12 @@ impl Pipeline {
 
     /// Runs until the mode says so, or until the first error of any worker.
     pub fn run(&self, mode: RunMode) -> Result<(), Error> {
+        if self.options.stages != StageSelection::Settle {
+            topics::check::<Authorize>(&*self.shared.log, &self.options.topics)?;
+        }
+        if self.options.stages != StageSelection::Authorize {
+            topics::check::<Settle>(&*self.shared.log, &self.options.topics)?;
+        }
         match mode {
             RunMode::Continuous => self.run_continuously(),
             RunMode::UntilIdle { finish } => self.run_until_idle(finish),

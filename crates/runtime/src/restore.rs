@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use settle_engine::{FOLD_VERSION, Stage};
-use settle_log::{Log, PollLimit, Reader, TopicPartition};
+use settle_log::{PollLimit, Reader, TopicPartition};
 
 use crate::codec::{StageCodec, unsigned_offset};
 use crate::error::Error;
@@ -20,65 +20,67 @@ const STEP_LIMIT: PollLimit = PollLimit { records: 5_000, bytes: 8 << 20 };
 /// How long a step waits for a record that an open transaction holds back.
 const STEP_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// A restore under way.
+/// A restore under way: which step is next.
 pub(crate) struct Restore {
-    committed: BTreeMap<TopicPartition, u64>,
-    end: u64,
-    reader: Box<dyn Reader>,
+    step: Step,
+}
+
+enum Step {
+    /// (a): the group's offsets are not known, or not stable, yet.
+    Offsets,
+    /// (b): nor is the journal's end.
+    End { committed: BTreeMap<TopicPartition, u64> },
+    /// (c): the journal is folded up to its end.
+    Tail { committed: BTreeMap<TopicPartition, u64>, end: u64 },
+}
+
+/// The inputs of a partition, whose positions are part of its state.
+pub(crate) fn inputs<S: Stage>(number: u32) -> impl Iterator<Item = TopicPartition> {
+    let topics = std::iter::once(S::PRIMARY).chain(S::SECONDARIES.iter().copied());
+    topics.map(move |topic| TopicPartition::new(topic, number))
 }
 
 impl Restore {
-    /// Steps (a) and (b).
-    pub(crate) fn begin<S: StageCodec>(
-        log: &dyn Log,
-        group: &str,
-        partition: &Partition<S>,
-    ) -> Result<Self, Error> {
-        let committed = log.committed_offsets(group)?;
-        let mut reader = log.reader()?;
-        let end = reader.end_offset(&partition.journal)?;
-        let start = reader.start_offset(&partition.journal)?;
-        let needed = partition.journal_next_offset;
-        if end < needed {
-            return Err(Error::JournalBehindStore {
-                partition: partition.journal.clone(),
-                end,
-                stored: needed,
-            });
-        }
-        if start > needed {
-            return Err(Error::JournalTruncated { partition: partition.journal.clone(), start, needed });
-        }
-        Ok(Self { committed, end, reader })
+    /// Nothing is known yet.
+    pub(crate) fn begin() -> Self {
+        Self { step: Step::Offsets }
     }
 
-    /// Step (c), a bounded part of it. True when the end is reached.
-    pub(crate) fn step<S: StageCodec>(
+    /// True if the group's offsets come next: they are asked for all partitions at once.
+    pub(crate) fn needs_offsets(&self) -> bool {
+        matches!(self.step, Step::Offsets)
+    }
+
+    /// Step (a): takes the group's stable offsets.
+    pub(crate) fn take_offsets(&mut self, committed: &BTreeMap<TopicPartition, u64>) {
+        self.step = Step::End { committed: committed.clone() };
+    }
+
+    /// Events that are still to be folded, about.
+    pub(crate) fn remaining<S: StageCodec>(&self, partition: &Partition<S>) -> u64 {
+        match &self.step {
+            Step::Tail { end, .. } => end.saturating_sub(partition.journal_next_offset),
+            Step::Offsets | Step::End { .. } => 0,
+        }
+    }
+
+    /// Step (b) or a bounded part of step (c). True when the end is reached.
+    pub(crate) fn advance<S: StageCodec>(
         &mut self,
+        reader: &mut dyn Reader,
         partition: &mut Partition<S>,
         stats: &Stats,
     ) -> Result<bool, Error> {
-        if partition.journal_next_offset >= self.end {
-            return Ok(true);
+        match &mut self.step {
+            Step::Offsets => Ok(false),
+            Step::End { committed } => {
+                let committed = std::mem::take(committed);
+                let end = journal_end(reader, partition)?;
+                self.step = Step::Tail { committed, end };
+                Ok(partition.journal_next_offset >= end)
+            }
+            Step::Tail { end, .. } => fold_some(reader, partition, *end, stats),
         }
-        let from = partition.journal_next_offset;
-        let records = self.reader.read(&partition.journal, from, STEP_LIMIT, STEP_TIMEOUT)?;
-        let Some(last) = records.last() else { return Ok(false) };
-        let next_offset = last.offset + 1;
-        let mut events = Vec::with_capacity(records.len());
-        for record in &records {
-            let value = record.value.as_deref().unwrap_or_default();
-            let event = S::decode_event(value).map_err(|error| Error::Journal {
-                partition: partition.journal.clone(),
-                offset: record.offset,
-                what: error.to_string(),
-            })?;
-            events.push((record.offset, event));
-        }
-        fold_all(partition, &events)?;
-        partition.persist(next_offset)?;
-        stats.replayed(u64::try_from(events.len()).unwrap_or(u64::MAX));
-        Ok(partition.journal_next_offset >= self.end)
     }
 
     /// Steps (d) and (e): checks the group against the state, and says from where each input is read.
@@ -88,12 +90,13 @@ impl Restore {
         number: u32,
         meta: &settle_engine::Meta,
     ) -> Result<Vec<(TopicPartition, u64)>, Error> {
+        let Step::Tail { committed, .. } = &self.step else {
+            panic!("I5: the positions of a partition are known when its restore has ended");
+        };
         let mut positions = Vec::new();
-        for topic in std::iter::once(S::PRIMARY).chain(S::SECONDARIES.iter().copied()) {
-            let input = TopicPartition::new(topic, number);
-            let state = unsigned_offset(meta.position(topic));
-            let committed = self.committed.get(&input).copied();
-            match committed {
+        for input in inputs::<S>(number) {
+            let state = unsigned_offset(meta.position(&input.topic));
+            match committed.get(&input).copied() {
                 Some(committed) if committed > state => {
                     return Err(Error::GroupAhead {
                         group: group.to_owned(),
@@ -111,6 +114,50 @@ impl Restore {
         }
         Ok(positions)
     }
+}
+
+/// The journal's end, records of open transactions included; checks that the store and the journal fit together.
+fn journal_end<S: StageCodec>(reader: &mut dyn Reader, partition: &Partition<S>) -> Result<u64, Error> {
+    let end = reader.end_offset(&partition.journal)?;
+    let start = reader.start_offset(&partition.journal)?;
+    let needed = partition.journal_next_offset;
+    if end < needed {
+        return Err(Error::JournalBehindStore { partition: partition.journal.clone(), end, stored: needed });
+    }
+    if start > needed {
+        return Err(Error::JournalTruncated { partition: partition.journal.clone(), start, needed });
+    }
+    Ok(end)
+}
+
+fn fold_some<S: StageCodec>(
+    reader: &mut dyn Reader,
+    partition: &mut Partition<S>,
+    end: u64,
+    stats: &Stats,
+) -> Result<bool, Error> {
+    let from = partition.journal_next_offset;
+    if from >= end {
+        return Ok(true);
+    }
+    let batch = reader.read(&partition.journal, from, STEP_LIMIT, STEP_TIMEOUT)?;
+    if batch.next_offset == from {
+        return Ok(false);
+    }
+    let mut events = Vec::with_capacity(batch.records.len());
+    for record in &batch.records {
+        let value = record.value.as_deref().unwrap_or_default();
+        let event = S::decode_event(value).map_err(|error| Error::Journal {
+            partition: partition.journal.clone(),
+            offset: record.offset,
+            what: error.to_string(),
+        })?;
+        events.push((record.offset, event));
+    }
+    fold_all(partition, &events)?;
+    partition.persist(batch.next_offset)?;
+    stats.replayed(u64::try_from(events.len()).unwrap_or(u64::MAX));
+    Ok(partition.journal_next_offset >= end)
 }
 
 fn fold_all<S: StageCodec>(partition: &mut Partition<S>, events: &[(u64, S::Event)]) -> Result<(), Error> {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use settle_engine::{Input, Stage};
 use settle_log::{
-    AssignmentChange, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Record, TopicName,
+    AssignmentChange, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Reader, Record, TopicName,
 };
 use settle_store::Resources;
 use settle_types::Timestamp;
@@ -111,7 +111,11 @@ pub struct Worker<S: StageCodec> {
     activation: ConfigActivation,
     partition_count: u32,
     consumer: Box<dyn Consumer>,
+    /// While partitions are restored.
+    reader: Option<Box<dyn Reader>>,
     transaction: Transaction,
+    /// The group has said what this worker owns, if only that it is nothing.
+    has_joined: bool,
     slots: BTreeMap<u32, Slot<S>>,
     queues: Queues,
     order: Order,
@@ -136,6 +140,8 @@ impl<S: StageCodec> Worker<S> {
             primary: S::PRIMARY.into(),
             secondaries: S::SECONDARIES.iter().map(|topic| TopicName::from(*topic)).collect(),
             member,
+            identity: transactional_id.clone(),
+            report_ends: order == Order::Strict,
         })?;
         let producer = shared.log.producer(&transactional_id)?;
         let queues = Queues::new(shared.options.queue_records);
@@ -146,7 +152,9 @@ impl<S: StageCodec> Worker<S> {
             activation,
             partition_count,
             consumer,
+            reader: None,
             transaction: Transaction::new(producer, topics),
+            has_joined: false,
             slots: BTreeMap::new(),
             queues,
             order,
@@ -167,7 +175,7 @@ impl<S: StageCodec> Worker<S> {
             if is_idle && self.commit()? == Flow::GoOn {
                 return Ok(());
             }
-            if self.slots.is_empty() {
+            if self.has_joined && self.slots.is_empty() {
                 // More workers than partitions: nothing will come.
                 return Ok(());
             }

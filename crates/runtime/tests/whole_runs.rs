@@ -13,7 +13,7 @@ use settle_ingest::generate::{Generated, Traffic, TrafficOptions};
 use settle_log::embedded::{EmbeddedOptions, SyncMode};
 use settle_log::{
     CommitError, Committed, Consumer, ConsumerOptions, CreateOutcome, EmbeddedLog, Error, GroupMetadata, Log,
-    OutputRecord, PollLimit, Reader, Record, TopicDescription, TopicName, TopicPartition,
+    OutputRecord, PollLimit, Reader, Record, TopicDescription, TopicSettings, TopicName, TopicPartition,
     TransactionalProducer, partition_for_key,
 };
 use settle_runtime::clock::SystemClock;
@@ -69,6 +69,10 @@ impl Log for TroubledLog {
     fn topics(&self) -> Result<Vec<TopicDescription>, Error> {
         self.inner.topics()
     }
+    fn topic_settings(&self, names: &[&str]) -> Result<Vec<TopicSettings>, Error> {
+        self.inner.topic_settings(names)
+    }
+
     fn create_topic(&self, name: &str, partitions: u32) -> Result<CreateOutcome, Error> {
         self.inner.create_topic(name, partitions)
     }
@@ -85,9 +89,6 @@ impl Log for TroubledLog {
     }
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         self.inner.reader()
-    }
-    fn committed_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, u64>, Error> {
-        self.inner.committed_offsets(group)
     }
 }
 
@@ -240,7 +241,7 @@ fn read_all(log: &EmbeddedLog) -> Topics {
                 let from = u64::try_from(records.len()).expect("few");
                 let limit = PollLimit { records: 10_000, bytes: 64 << 20 };
                 records
-                    .extend(reader.read(&partition, from, limit, Duration::ZERO).expect("committed records"));
+                    .extend(reader.read(&partition, from, limit, Duration::ZERO).expect("committed records").records);
             }
         }
     }

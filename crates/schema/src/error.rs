@@ -45,6 +45,26 @@ pub enum DecodeError {
         /// Full name of the record that the value names.
         found: String,
     },
+    /// A registry has the schema, but records of it cannot be read as ours.
+    #[error(
+        "schema {id} of the registry cannot be used: {what}; send the record with a schema that is compatible \
+         with the one of its topic (docs/schemas.md)"
+    )]
+    UnusableSchema {
+        /// The id that the value names.
+        id: u32,
+        /// What stands in the way.
+        what: String,
+    },
+    /// The writer's schema allows values that ours does not, and the record has one.
+    #[error(
+        "a value of the record has no counterpart in {expected}, such as null for a required field; send the \
+         record with the schema of its topic"
+    )]
+    NoCounterpart {
+        /// Full name of the record that was asked for.
+        expected: &'static str,
+    },
     /// The bytes after the header do not follow the schema that the header names.
     #[error("byte {at} of the value does not follow the schema that it names: {what}")]
     Malformed {
@@ -73,6 +93,8 @@ impl DecodeError {
             Self::TooShort { .. }
             | Self::BadMagic { .. }
             | Self::WrongSchema { .. }
+            | Self::UnusableSchema { .. }
+            | Self::NoCounterpart { .. }
             | Self::Malformed { .. }
             | Self::TrailingBytes { .. } => reason::UNDECODABLE,
         }

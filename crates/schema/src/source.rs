@@ -41,7 +41,8 @@ impl WriterSchema {
         Self::compile(text, &READER_SYMBOLS)
     }
 
-    fn compile(text: &str, reader: &ReaderSymbols) -> Result<Self, InvalidSchema> {
+    /// `reader` has the symbols that this version knows, by the writer's full name of the enum.
+    pub(crate) fn compile(text: &str, reader: &ReaderSymbols) -> Result<Self, InvalidSchema> {
         let invalid = |error: &dyn std::fmt::Display| InvalidSchema { what: error.to_string() };
         let nodes: SchemaMut = text.parse().map_err(|error| invalid(&error))?;
         let RegularType::Record(record) = &nodes.root().type_ else {
@@ -50,6 +51,11 @@ impl WriterSchema {
         let full_name = record.name.fully_qualified_name().to_owned();
         let mut resolved = nodes.clone();
         replace_unknown_symbols(&mut resolved, reader);
+        // What a number means is the reader's business, and a field that nobody reads must not fail for a
+        // logical type that the codec cannot convert (a decimal of more than 16 bytes).
+        for node in resolved.nodes_mut() {
+            node.logical_type = None;
+        }
         let codec = resolved.freeze().map_err(|error| invalid(&error))?;
         Ok(Self { full_name, nodes, codec })
     }
@@ -69,7 +75,7 @@ impl WriterSchema {
 }
 
 /// Symbols that this version knows, by full name of the enum.
-type ReaderSymbols = BTreeMap<String, Vec<String>>;
+pub(crate) type ReaderSymbols = BTreeMap<String, Vec<String>>;
 
 static READER_SYMBOLS: LazyLock<ReaderSymbols> = LazyLock::new(|| {
     let mut symbols = BTreeMap::new();

@@ -14,7 +14,7 @@ use serde_avro_fast::de::read::SliceRead;
 use serde_avro_fast::de::{DeserializerConfig, DeserializerState};
 use serde_avro_fast::ser::SerializerConfig;
 
-use crate::{AvroRecord, BuiltInSchemas, DecodeError, SchemaSource, WriterSchema};
+use crate::{AvroRecord, BuiltIn, BuiltInSchemas, DecodeError, SchemaSource, WriterSchema};
 
 /// The first byte of every value.
 pub const MAGIC: u8 = 0;
@@ -22,10 +22,51 @@ pub const MAGIC: u8 = 0;
 /// Bytes before the Avro record: the magic byte and the schema id.
 pub const HEADER_LENGTH: usize = 5;
 
+/// The schema ids that a process writes with: those built in, or those that a registry gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WireIds {
+    ids: [Option<u32>; BuiltIn::ALL.len()],
+}
+
+impl WireIds {
+    /// The ids that are built in, for logs without a registry.
+    pub const BUILT_IN: Self =
+        Self { ids: [Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(7)] };
+
+    /// The ids that a registry gave. A schema that is not named cannot be written.
+    pub fn of_registry(ids: impl IntoIterator<Item = (BuiltIn, u32)>) -> Self {
+        let mut table = Self { ids: [None; BuiltIn::ALL.len()] };
+        for (schema, id) in ids {
+            table.ids[schema as usize - 1] = Some(id);
+        }
+        table
+    }
+
+    /// The id that records of a schema are written with; none if the process did not ask for one.
+    pub const fn of(&self, schema: BuiltIn) -> Option<u32> {
+        self.ids[schema as usize - 1]
+    }
+}
+
+impl Default for WireIds {
+    fn default() -> Self {
+        Self::BUILT_IN
+    }
+}
+
 /// Appends a record in the wire format, with the id of its built-in schema.
 pub fn encode<T: AvroRecord>(record: &T, output: &mut Vec<u8>) {
+    encode_with(&WireIds::BUILT_IN, record, output);
+}
+
+/// Appends a record in the wire format, with the id that the table has for it.
+///
+/// # Panics
+/// If the table has no id for the record: a process publishes the schemas that it writes before it writes.
+pub fn encode_with<T: AvroRecord>(ids: &WireIds, record: &T, output: &mut Vec<u8>) {
+    let id = ids.of(T::SCHEMA).expect("the schemas that a process writes are published before it writes");
     output.push(MAGIC);
-    output.extend_from_slice(&T::SCHEMA.id().to_be_bytes());
+    output.extend_from_slice(&id.to_be_bytes());
     let mut config = SerializerConfig::new(BuiltInSchemas::get(T::SCHEMA).codec());
     serde_avro_fast::to_datum(record, output, &mut config).expect(
         "a record follows its built-in schema (tested for all of them), and memory takes every write",
@@ -51,6 +92,11 @@ pub fn decode_with<T: AvroRecord>(source: &impl SchemaSource, bytes: &[u8]) -> R
         return Err(DecodeError::WrongSchema { expected, found: writer.full_name().to_owned() });
     }
     read_datum(writer.codec(), bytes, PhantomData)
+}
+
+/// Reads a record whose header was read, and names the built-in schema under whatever id.
+pub(crate) fn read_own<T: AvroRecord>(bytes: &[u8]) -> Result<T, DecodeError> {
+    read_datum(BuiltInSchemas::get(T::SCHEMA).codec(), bytes, PhantomData)
 }
 
 /// The schema id that a value names.
@@ -134,6 +180,20 @@ mod tests {
             assert_eq!(found.as_ref().map_err(DecodeError::reason_code), Err(expected.reason_code()));
             assert_eq!(found, Err(expected));
         }
+    }
+
+    #[test]
+    fn the_table_of_ids_is_what_a_value_names() {
+        for schema in BuiltIn::ALL {
+            assert_eq!(WireIds::default().of(schema), Some(schema.id()));
+        }
+        let ids = WireIds::of_registry([(BuiltIn::Payout, 0x0102_0304)]);
+        assert_eq!(ids.of(BuiltIn::PaymentResult), None);
+        let built_in = [0, 0, 0, 0, 7, 2, b'p', 2, b'b', 2, b'm', 2, 6, b'C', b'Z', b'K', 2, 2];
+        let payout: Payout = decode(&built_in).expect("a payout");
+        let mut written = Vec::new();
+        encode_with(&ids, &payout, &mut written);
+        assert_eq!(written, [&[0, 1, 2, 3, 4], &built_in[HEADER_LENGTH..]].concat());
     }
 
     #[test]

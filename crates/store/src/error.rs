@@ -15,6 +15,15 @@
 //! | STL-0208 | [`Error::Failed`] | an earlier write failed; reopen and replay |
 //! | STL-0209 | [`Error::Unexpected`] | RocksDB refused a call: a defect of the program |
 //! | STL-0210 | [`Error::InvalidOptions`] | a budget or count that cannot work |
+//! | STL-0211 | [`Error::InvalidSnapshotLocation`] | the location of the snapshots cannot be used |
+//! | STL-0212 | [`Error::SnapshotStoreNotBuilt`] | this program was built without that object store |
+//! | STL-0213 | [`Error::SnapshotAccessDenied`] | the object store refuses the credentials or the rights |
+//! | STL-0214 | [`Error::SnapshotStoreFailed`] | a request to the object store failed |
+//! | STL-0215 | [`Error::SnapshotDamaged`] | an object of a snapshot is missing or not what it should be |
+//! | STL-0216 | [`Error::SnapshotFormat`] | a snapshot was written in another format |
+//! | STL-0217 | [`Error::SnapshotOfAnother`] | a snapshot belongs to another application |
+//! | STL-0218 | [`Error::DirectoryNotEmpty`] | a snapshot is put into a new directory only |
+//! | STL-0219 | [`Error::SnapshotTooSlow`] | an upload took too long |
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -118,6 +127,82 @@ pub enum Error {
         /// What was given and what is accepted.
         what: String,
     },
+    /// The location of the snapshots cannot be used.
+    #[error("the location {location:?} of the snapshots cannot be used: {detail}")]
+    InvalidSnapshotLocation {
+        /// As the configuration has it.
+        location: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// This program was built without the object store of the location.
+    #[error("this program cannot use the location {location:?}: it was built without the cargo feature `{feature}`")]
+    SnapshotStoreNotBuilt {
+        /// As the configuration has it.
+        location: String,
+        /// The cargo feature to build with.
+        feature: &'static str,
+    },
+    /// The object store refuses the credentials or the rights.
+    #[error("not allowed to {operation} {object}: {detail}")]
+    SnapshotAccessDenied {
+        /// What was tried, as a verb: "read".
+        operation: &'static str,
+        /// The object, with the location.
+        object: String,
+        /// The object store's words.
+        detail: String,
+    },
+    /// A request to the object store failed.
+    #[error("could not {operation} {object}: {detail}")]
+    SnapshotStoreFailed {
+        /// What was tried, as a verb: "read".
+        operation: &'static str,
+        /// The object, with the location.
+        object: String,
+        /// The object store's words.
+        detail: String,
+    },
+    /// An object of a snapshot is missing or not what it should be.
+    #[error("a snapshot is damaged: {object}: {detail}")]
+    SnapshotDamaged {
+        /// The object, with the location.
+        object: String,
+        /// What was found.
+        detail: String,
+    },
+    /// A snapshot was written in another format.
+    #[error("the snapshot {object} has format {found}; this program uses {expected}")]
+    SnapshotFormat {
+        /// The manifest, with the location.
+        object: String,
+        /// Version of its format.
+        found: u32,
+        /// Version that this program reads and writes.
+        expected: u32,
+    },
+    /// A snapshot belongs to another application.
+    #[error("the snapshot {object} belongs to the application {found:?}, not to {expected:?}")]
+    SnapshotOfAnother {
+        /// The manifest, with the location.
+        object: String,
+        /// Application that wrote it.
+        found: String,
+        /// Application that this program runs as.
+        expected: String,
+    },
+    /// A snapshot or a checkpoint is put into a new directory only.
+    #[error("{} is in the way: expected no directory there, or an empty one", directory.display())]
+    DirectoryNotEmpty {
+        /// The directory that holds something.
+        directory: PathBuf,
+    },
+    /// An upload took longer than a collection of garbage waits for it.
+    #[error("the upload of a snapshot took longer than {limit_seconds} s")]
+    SnapshotTooSlow {
+        /// How long it may take, in seconds.
+        limit_seconds: u64,
+    },
 }
 
 impl Error {
@@ -134,6 +219,15 @@ impl Error {
             Self::Failed { .. } => "STL-0208",
             Self::Unexpected { .. } => "STL-0209",
             Self::InvalidOptions { .. } => "STL-0210",
+            Self::InvalidSnapshotLocation { .. } => "STL-0211",
+            Self::SnapshotStoreNotBuilt { .. } => "STL-0212",
+            Self::SnapshotAccessDenied { .. } => "STL-0213",
+            Self::SnapshotStoreFailed { .. } => "STL-0214",
+            Self::SnapshotDamaged { .. } => "STL-0215",
+            Self::SnapshotFormat { .. } => "STL-0216",
+            Self::SnapshotOfAnother { .. } => "STL-0217",
+            Self::DirectoryNotEmpty { .. } => "STL-0218",
+            Self::SnapshotTooSlow { .. } => "STL-0219",
         }
     }
 
@@ -164,12 +258,46 @@ impl Error {
             }
             Self::Unexpected { .. } => "This is a defect of the program: please report it with the message.",
             Self::InvalidOptions { .. } => "Correct the value that the message names.",
+            Self::InvalidSnapshotLocation { .. } => {
+                "Give file:///directory, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix."
+            }
+            Self::SnapshotStoreNotBuilt { .. } => {
+                "Build with `--features` and the name that the message has, or use another location."
+            }
+            Self::SnapshotAccessDenied { .. } => {
+                "Check the credentials, and that they may read, write, list and remove objects at the location."
+            }
+            Self::SnapshotStoreFailed { .. } => {
+                "The object store's words say why. State is not in danger while the journal reaches back: the \
+                 next snapshot tries again."
+            }
+            Self::SnapshotDamaged { .. } => {
+                "An older snapshot is tried by itself. If there is none, remove the damaged one: the state is \
+                 rebuilt from the journal, as far as that reaches back."
+            }
+            Self::SnapshotFormat { .. } => {
+                "Use the version of the program that wrote it, or a later one. Older snapshots are tried by \
+                 themselves."
+            }
+            Self::SnapshotOfAnother { .. } => "Give each application a location of its own.",
+            Self::DirectoryNotEmpty { .. } => {
+                "Move the directory away if its content is not needed. Nothing in it was changed."
+            }
+            Self::SnapshotTooSlow { .. } => {
+                "The next upload goes on with what was sent. If it happens again, raise the grace period of the \
+                 snapshots, of which an upload may take a quarter."
+            }
         }
     }
 
     /// True if a store rebuilt from the journal would not have this error.
     pub fn is_cured_by_rebuild(&self) -> bool {
         matches!(self, Self::Corrupt { .. } | Self::VersionMismatch { .. })
+    }
+
+    /// True if an older snapshot may not have this error.
+    pub fn is_cured_by_an_older_snapshot(&self) -> bool {
+        matches!(self, Self::SnapshotDamaged { .. } | Self::SnapshotFormat { .. })
     }
 
     /// An error of RocksDB, which tells causes apart by the words of its message.
@@ -248,8 +376,17 @@ mod tests {
                 expected: "a/2".into(),
             },
             Error::Failed { directory: directory.clone() },
-            Error::Unexpected { operation: "open", directory, detail },
+            Error::Unexpected { operation: "open", directory: directory.clone(), detail: detail.clone() },
             Error::InvalidOptions { what: "a store needs at least 1 thread".into() },
+            Error::InvalidSnapshotLocation { location: "ftp://a".into(), detail: detail.clone() },
+            Error::SnapshotStoreNotBuilt { location: "gs://a".into(), feature: "gcs" },
+            Error::SnapshotAccessDenied { operation: "read", object: "a".into(), detail: detail.clone() },
+            Error::SnapshotStoreFailed { operation: "read", object: "a".into(), detail: detail.clone() },
+            Error::SnapshotDamaged { object: "a".into(), detail },
+            Error::SnapshotFormat { object: "a".into(), found: 2, expected: 1 },
+            Error::SnapshotOfAnother { object: "a".into(), found: "b".into(), expected: "c".into() },
+            Error::DirectoryNotEmpty { directory },
+            Error::SnapshotTooSlow { limit_seconds: 900 },
         ]
     }
 

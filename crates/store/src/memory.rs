@@ -15,6 +15,7 @@ use settle_types::Timestamp;
 use crate::collection::is_gone;
 use crate::error::Error;
 use crate::progress::{Header, Identity, Progress, assert_is_row, clock};
+use crate::snapshot::Checkpoint;
 use crate::state_store::{Dump, StateStore, missing_keys, range_of, visible_row};
 
 /// Named in errors instead of a directory.
@@ -168,6 +169,10 @@ impl<R: StateRow> StateStore<R> for MemoryStore<R> {
         let now = self.now();
         self.values.retain(|_, value| !is_gone(value, now));
         Ok(())
+    }
+
+    fn checkpoint(&mut self, _into: &Path, _now: Timestamp) -> Result<Option<Checkpoint>, Error> {
+        Ok(None)
     }
 }
 

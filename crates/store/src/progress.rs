@@ -84,6 +84,10 @@ impl Header {
         }
     }
 
+    pub(crate) fn identity(&self) -> Identity<'_> {
+        Identity { stage: &self.stage, partition: self.partition, fold_version: self.fold_version }
+    }
+
     /// Panics if the progress is of another fold or partition, or goes backwards: the journal or its replay
     /// would be damaged (I1, I11).
     pub(crate) fn assert_follows(&self, before: Option<&Progress>, next: &Progress) {

@@ -1,5 +1,7 @@
 //! What a stage needs of its state, whatever keeps it.
 
+use std::path::Path;
+
 use settle_engine::state_key::TableId;
 use settle_engine::state_value;
 use settle_engine::{Rows, StateKey, StateRow};
@@ -8,6 +10,7 @@ use settle_types::Timestamp;
 use crate::collection::is_gone;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::snapshot::Checkpoint;
 
 /// Rows with their keys, as encoded.
 pub type Dump<'a> = Box<dyn Iterator<Item = Result<(StateKey, Vec<u8>), Error>> + 'a>;
@@ -36,7 +39,7 @@ pub trait StateStore<R: StateRow>: Send {
     fn due(&self, from: &StateKey, until: &StateKey, limit: usize) -> Result<Vec<(StateKey, R)>, Error>;
 
     /// Rows of a table from `start` (inclusive) in the order of the keys, at most `limit`. The next page starts
-    /// at [`following`] the last key.
+    /// at the [`StateKey::successor`] of the last key.
     fn scan(&self, table: TableId, start: &StateKey, limit: usize) -> Result<Vec<(StateKey, R)>, Error>;
 
     /// All rows that have not expired at `now`, in the order of the keys, without the progress: two stores of
@@ -51,11 +54,13 @@ pub trait StateStore<R: StateRow>: Send {
 
     /// Flushes, then drops the rows that have expired, rather than when storage gets round to it.
     fn collect_expired(&mut self) -> Result<(), Error>;
-}
 
-/// The first key after this one.
-pub fn following(key: &StateKey) -> StateKey {
-    StateKey::from_bytes(&[key.as_bytes(), &[0]].concat())
+    /// Flushes, and copies the files of the store to this directory, which must not be there. `now` is the wall
+    /// clock, for the snapshot's record of it. None: nothing was applied yet, or the store has no files.
+    ///
+    /// Call it at a committed point only: what is copied is what was applied last (I1). Table files are not
+    /// copied but linked if the directory is on the same file system.
+    fn checkpoint(&mut self, into: &Path, now: Timestamp) -> Result<Option<Checkpoint>, Error>;
 }
 
 /// The row in an encoded value; none if it has expired at `now`.
@@ -89,15 +94,6 @@ pub(crate) fn missing_keys<'a, R: StateRow>(keys: &'a [StateKey], rows: &Rows<R>
 mod tests {
     use super::*;
     use crate::testing::key;
-
-    #[test]
-    fn nothing_lies_between_a_key_and_the_following() {
-        let first = key(2, "a");
-        let next = following(&first);
-        assert!(first < next);
-        let extended = StateKey::from_bytes(&[first.as_bytes(), b"\0"].concat());
-        assert_eq!(next, extended);
-    }
 
     #[test]
     fn a_range_stays_within_its_table() {

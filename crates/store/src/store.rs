@@ -30,6 +30,7 @@ use crate::collection::{Horizon, is_gone};
 use crate::error::Error;
 use crate::options::Resources;
 use crate::progress::{Header, Identity, PROGRESS_KEY, Progress, assert_is_row, clock};
+use crate::snapshot::Checkpoint;
 use crate::state_store::{Dump, StateStore, missing_keys, range_of, visible_row};
 
 /// The state of one stage and one partition, in a directory.
@@ -265,5 +266,14 @@ impl<R: StateRow> StateStore<R> for Store<R> {
         options.set_bottommost_level_compaction(BottommostLevelCompaction::Force);
         self.database.compact_range_opt(None::<&[u8]>, None::<&[u8]>, &options);
         Ok(())
+    }
+
+    fn checkpoint(&mut self, into: &Path, now: Timestamp) -> Result<Option<Checkpoint>, Error> {
+        if self.has_failed {
+            return Err(Error::Failed { directory: self.directory.clone() });
+        }
+        self.flush()?;
+        let Some(progress) = &self.progress else { return Ok(None) };
+        Checkpoint::write(&self.database, into, self.header.identity(), progress, now).map(Some)
     }
 }

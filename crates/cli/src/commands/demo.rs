@@ -38,8 +38,7 @@ pub(crate) fn run(common: &Common, arguments: &DemoArguments) -> anyhow::Result<
     let config_file = directory.join(CONFIG_FILE);
     std::fs::write(&config_file, settle_config::to_toml(&config))
         .with_context(|| format!("could not write {}", config_file.display()))?;
-    let log = open::log(&config)?;
-    open::create_topics(&*log, &config)?;
+    let log = open::log_with_topics(&config)?;
     let started = monotonic_now();
     produce(&log, arguments)?;
     let produced_in = started.elapsed();

@@ -25,8 +25,7 @@ const FAR_AHEAD_MS: i64 = 100 * 86_400_000;
 /// Runs `settle produce`.
 pub(crate) fn run(common: &Common, arguments: &ProduceArguments) -> anyhow::Result<Ended> {
     let config = settings::load(common)?;
-    let log = open::log(&config)?;
-    open::create_topics(&*log, &config)?;
+    let log = open::log_with_topics(&config)?;
     let mut sink = Sink::new(&log, arguments.rate)?;
     let currencies = CurrencyTable::with_overrides(&config.currencies);
     let rejected = match (&arguments.input, arguments.generate) {

@@ -22,8 +22,7 @@ pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<E
         StageName::Settle => StageSelection::Settle,
     };
     let options = settings::pipeline_options(&config, stages)?;
-    let log = open::log(&config)?;
-    open::create_topics(&*log, &config)?;
+    let log = open::log_with_topics(&config)?;
     let resources = Resources::new(settings::store_options(&config))?;
     tracing::info!(log = log.describe(), workers = options.workers, ?stages, "starting");
     let pipeline = Pipeline::new(log, resources, Arc::new(SystemClock), options);

@@ -42,7 +42,7 @@ fn list(log: &dyn Log, format: OutputFormat) -> anyhow::Result<()> {
         let mut records = 0;
         for number in 0..topic.partitions {
             let partition = TopicPartition::new(topic.name.clone(), number);
-            records += reader.end_offset(&partition)? - reader.start_offset(&partition)?;
+            records += reader.committed_end_offset(&partition)? - reader.start_offset(&partition)?;
         }
         let row = TopicRow { topic: topic.name.to_string(), partitions: topic.partitions, records };
         match format {
@@ -93,7 +93,7 @@ fn start_positions(
     let mut left = arguments.limit.unwrap_or(u64::MAX);
     for number in numbers.rev() {
         let partition = TopicPartition::new(arguments.topic.as_str(), number);
-        let (start, end) = (reader.start_offset(&partition)?, reader.end_offset(&partition)?);
+        let (start, end) = (reader.start_offset(&partition)?, reader.committed_end_offset(&partition)?);
         let printed = left.min(end - start);
         left -= printed;
         positions.insert(partition, end - printed);

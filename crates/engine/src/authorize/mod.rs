@@ -45,6 +45,7 @@ impl Stage for Authorize {
     const PRIMARY: &'static str = topic::REQUESTED;
     const SECONDARIES: &'static [&'static str] = &[topic::RESULTS];
     const SAME_PARTITION_OUTPUTS: &'static [&'static str] = &[];
+    const OUTPUTS: &'static [&'static str] = &[topic::APPROVED, topic::DEAD_LETTER];
     const JOURNAL: &'static str = topic::DECIDED;
 
     fn now(meta: &Meta, config: &AuthorizeConfig, command: &Command, wall: Timestamp) -> Timestamp {

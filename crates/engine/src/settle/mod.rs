@@ -42,6 +42,8 @@ impl Stage for Settle {
     const PRIMARY: &'static str = topic::APPROVED;
     const SECONDARIES: &'static [&'static str] = &[];
     const SAME_PARTITION_OUTPUTS: &'static [&'static str] = &[topic::LEDGER_TRANSACTIONS, topic::PAYOUTS];
+    const OUTPUTS: &'static [&'static str] =
+        &[topic::LEDGER_TRANSACTIONS, topic::PAYOUTS, topic::RESULTS, topic::DEAD_LETTER];
     const JOURNAL: &'static str = topic::SETTLEMENT_EVENTS;
 
     fn now(meta: &Meta, config: &SettleConfig, command: &Command, wall: Timestamp) -> Timestamp {

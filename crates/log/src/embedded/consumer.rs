@@ -3,6 +3,7 @@
 //! Owns positions, pauses and turns. Member `ordinal` of `count` has the partitions whose number modulo
 //! `count` is `ordinal`, for ever; nothing is revoked or lost.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -194,6 +195,15 @@ impl Consumer for EmbeddedConsumer {
         assigned.cursor = Some(Cursor::new(partition.clone(), offset));
         assigned.end_reported = false;
         Ok(())
+    }
+
+    fn committed_offsets(
+        &mut self,
+        partitions: &[TopicPartition],
+    ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error> {
+        let mut positions = self.shared.index().positions(&self.options.group);
+        positions.retain(|partition, _| partitions.contains(partition));
+        Ok(Some(positions))
     }
 
     fn group_metadata(&self) -> Result<GroupMetadata, Error> {

@@ -36,9 +36,10 @@ fn read_all(log: &EmbeddedLog) -> Result<usize, Error> {
             let partition = TopicPartition::new(topic.name.clone(), number);
             let mut offset = 0;
             while offset < reader.end_offset(&partition)? {
-                let records = reader.read(&partition, offset, limit, Duration::ZERO)?;
-                count += records.len();
-                offset = records.last().expect("there are records before the end").offset + 1;
+                let batch = reader.read(&partition, offset, limit, Duration::ZERO)?;
+                count += batch.records.len();
+                assert!(!batch.records.is_empty(), "there are records before the end");
+                offset = batch.next_offset;
             }
         }
     }

@@ -67,7 +67,7 @@ use self::shared::Shared;
 use self::storage::{Access, DirectoryStorage, Storage};
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::{CommitError, Error};
-use crate::log::{CreateOutcome, Log, Reader, TopicDescription};
+use crate::log::{CreateOutcome, Log, Reader, TopicDescription, TopicSettings};
 use crate::producer::TransactionalProducer;
 use crate::record::TopicPartition;
 
@@ -115,6 +115,11 @@ impl EmbeddedLog {
         let shared = Shared::open(directory, EmbeddedOptions::default(), storage, Access::Read)?;
         Ok(Self { shared: Arc::new(shared) })
     }
+
+    /// The committed positions of a group; partitions without one are absent.
+    pub fn committed_offsets(&self, group: &str) -> BTreeMap<TopicPartition, u64> {
+        self.shared.index().positions(group)
+    }
 }
 
 impl Log for EmbeddedLog {
@@ -124,6 +129,23 @@ impl Log for EmbeddedLog {
 
     fn topics(&self) -> Result<Vec<TopicDescription>, Error> {
         Ok(self.shared.index().topics())
+    }
+
+    fn topic_settings(&self, names: &[&str]) -> Result<Vec<TopicSettings>, Error> {
+        let topics = self.topics()?.into_iter().filter(|topic| names.contains(&&*topic.name));
+        Ok(topics
+            .map(|topic| TopicSettings {
+                name: topic.name,
+                partitions: topic.partitions,
+                retention_ms: None,
+                retention_bytes: None,
+                cleanup_policy: None,
+                // A topic of this log is never removed.
+                identity: String::new(),
+                may_read: true,
+                may_write: self.shared.writer().is_ok(),
+            })
+            .collect())
     }
 
     fn create_topic(&self, name: &str, partitions: u32) -> Result<CreateOutcome, Error> {
@@ -160,10 +182,6 @@ impl Log for EmbeddedLog {
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Ok(Box::new(reader::EmbeddedReader::new(Arc::clone(&self.shared))))
-    }
-
-    fn committed_offsets(&self, group: &str) -> Result<BTreeMap<TopicPartition, u64>, Error> {
-        Ok(self.shared.index().positions(group))
     }
 }
 

@@ -7,7 +7,7 @@ use super::cursor::{Budget, Cursor, check_position};
 use super::shared::Shared;
 use crate::consumer::PollLimit;
 use crate::error::Error;
-use crate::log::Reader;
+use crate::log::{ReadBatch, Reader};
 use crate::record::{Record, TopicPartition};
 
 /// Keeps the cursor of the last read, so that reading on does not read a chunk twice.
@@ -38,13 +38,17 @@ impl Reader for EmbeddedReader {
         self.shared.index().end_offset(partition)
     }
 
+    fn committed_end_offset(&mut self, partition: &TopicPartition) -> Result<u64, Error> {
+        self.end_offset(partition)
+    }
+
     fn read(
         &mut self,
         partition: &TopicPartition,
         from_offset: u64,
         limit: PollLimit,
         timeout: Duration,
-    ) -> Result<Vec<Record>, Error> {
+    ) -> Result<ReadBatch, Error> {
         let end = check_position(&self.shared.index(), partition, from_offset)?;
         if from_offset == end {
             let has_more = |end: Result<u64, Error>| end.is_ok_and(|end| end > from_offset);
@@ -53,13 +57,15 @@ impl Reader for EmbeddedReader {
         let shared = Arc::clone(&self.shared);
         let cursor = self.cursor_at(partition, from_offset);
         let mut budget = Budget::new(limit);
-        let mut records = Vec::new();
+        let mut records: Vec<Record> = Vec::new();
         while !budget.is_spent()
             && let Some(record) = cursor.next(&shared)?
         {
             budget.spend(&record);
             records.push(record);
         }
-        Ok(records)
+        // Nothing stands between records of this log.
+        let next_offset = records.last().map_or(from_offset, |last| last.offset + 1);
+        Ok(ReadBatch { records, next_offset })
     }
 }

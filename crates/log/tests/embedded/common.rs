@@ -60,7 +60,7 @@ pub(crate) fn texts(records: &[Record]) -> Vec<String> {
 
 /// All values of a partition, by a reader.
 pub(crate) fn values(log: &EmbeddedLog, topic: &str, partition: u32) -> Vec<String> {
-    let records = log.reader().unwrap().read(&at(topic, partition), 0, NO_LIMIT, NO_WAIT).unwrap();
+    let records = log.reader().unwrap().read(&at(topic, partition), 0, NO_LIMIT, NO_WAIT).unwrap().records;
     for (offset, record) in (0..).zip(&records) {
         assert_eq!(record.offset, offset, "offsets are dense");
     }
@@ -78,6 +78,8 @@ pub(crate) fn consumer_options(
         primary: primary.into(),
         secondaries: secondaries.iter().map(|&name| name.into()).collect(),
         member: Member { ordinal, count },
+        identity: format!("group-{ordinal}"),
+        report_ends: true,
     }
 }
 

@@ -228,9 +228,9 @@ fn damage_after_opening_is_noticed_by_the_reader_of_that_chunk() {
     fs::write(&segment, &bytes).unwrap();
     let mut reader = log.reader().unwrap();
     let one = settle_log::PollLimit { records: 1, bytes: usize::MAX };
-    assert_eq!(reader.read(&at("t", 0), 0, one, NO_WAIT).unwrap().len(), 1);
+    assert_eq!(reader.read(&at("t", 0), 0, one, NO_WAIT).unwrap().records.len(), 1);
     assert_eq!(reader.read(&at("t", 0), 1, one, NO_WAIT).unwrap_err().code(), "STL-0108");
-    assert_eq!(reader.read(&at("t", 0), 2, NO_LIMIT, NO_WAIT).unwrap().len(), 1);
+    assert_eq!(reader.read(&at("t", 0), 2, NO_LIMIT, NO_WAIT).unwrap().records.len(), 1);
 
     fs::write(&segment, &bytes[..usize::try_from(ends[2]).unwrap()]).unwrap();
     let error = log.reader().unwrap().read(&at("t", 0), 2, NO_LIMIT, NO_WAIT).unwrap_err();

@@ -7,17 +7,28 @@ use super::{Slot, Worker};
 use crate::codec::StageCodec;
 use crate::error::Error;
 use crate::partition::Partition;
-use crate::restore::Restore;
+use crate::restore::{Restore, inputs};
 
 impl<S: StageCodec> Worker<S> {
     pub(super) fn assigned(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        self.has_joined = true;
+        if numbers.is_empty() {
+            return Ok(());
+        }
+        let journal_identity = self.journal_identity()?;
         for number in numbers {
             let store = self.open_store(*number)?;
-            let partition = Box::new(Partition::new(*number, Box::new(store))?);
-            let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
-            self.slots.insert(*number, Slot::Restoring(partition, restore));
+            let partition = Box::new(Partition::new(*number, Box::new(store), journal_identity.clone())?);
+            self.slots.insert(*number, Slot::Restoring(partition, Restore::begin()));
         }
         Ok(())
+    }
+
+    /// What tells the journal from another topic that had its name.
+    fn journal_identity(&self) -> Result<String, Error> {
+        let found = self.shared.log.topic_settings(&[S::JOURNAL])?.into_iter().next();
+        let found = found.ok_or_else(|| settle_log::Error::UnknownTopic { topic: S::JOURNAL.to_owned() })?;
+        Ok(found.identity)
     }
 
     /// Opens a partition's store. One that this build cannot read, or that is damaged, is built again from the
@@ -55,11 +66,17 @@ impl<S: StageCodec> Worker<S> {
     /// Advances each restore by one bounded step; a partition that is done starts to read.
     pub(super) fn restore_a_step(&mut self) -> Result<(), Error> {
         if !self.has_restores() {
+            self.reader = None;
             return Ok(());
         }
+        self.fetch_group_offsets()?;
         for number in self.slots.keys().copied().collect::<Vec<_>>() {
             let Some(Slot::Restoring(partition, restore)) = self.slots.get_mut(&number) else { continue };
-            if !restore.step(partition, &self.shared.stats)? {
+            let reader = match &mut self.reader {
+                Some(reader) => reader,
+                none => none.insert(self.shared.log.reader()?),
+            };
+            if !restore.advance(&mut **reader, partition, &self.shared.stats)? {
                 continue;
             }
             let positions = restore.positions::<S>(&self.group, number, &partition.meta)?;
@@ -68,6 +85,26 @@ impl<S: StageCodec> Worker<S> {
                 self.slots.insert(number, Slot::Ready(partition));
             }
             self.activate(number)?;
+        }
+        Ok(())
+    }
+
+    /// Step (a) of all restores that need it, with one question.
+    fn fetch_group_offsets(&mut self) -> Result<(), Error> {
+        let needs_offsets = |slot: &Slot<S>| matches!(slot, Slot::Restoring(_, restore) if restore.needs_offsets());
+        let waiting = self.slots.iter().filter(|(_, slot)| needs_offsets(slot));
+        let inputs: Vec<TopicPartition> = waiting.flat_map(|(number, _)| inputs::<S>(*number)).collect();
+        if inputs.is_empty() {
+            return Ok(());
+        }
+        // None: a transaction is open that may still change them.
+        let Some(committed) = self.consumer.committed_offsets(&inputs)? else { return Ok(()) };
+        for slot in self.slots.values_mut() {
+            if let Slot::Restoring(_, restore) = slot
+                && restore.needs_offsets()
+            {
+                restore.take_offsets(&committed);
+            }
         }
         Ok(())
     }

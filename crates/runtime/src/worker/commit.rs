@@ -1,12 +1,12 @@
 //! The commit protocol: when, in which order, and what follows when it fails or when nobody knows.
 
-use settle_log::{CommitError, TopicPartition};
+use settle_log::CommitError;
 
 use super::{Flow, Slot, Worker};
 use crate::clock::monotonic_now;
 use crate::codec::{StageCodec, unsigned_offset};
 use crate::error::Error;
-use crate::restore::Restore;
+use crate::restore::{Restore, inputs};
 
 impl<S: StageCodec> Worker<S> {
     pub(super) fn commit_if_full(&mut self) -> Result<Flow, Error> {
@@ -33,13 +33,19 @@ impl<S: StageCodec> Worker<S> {
         // the only fence against a zombie, so that a transaction of timers alone needs them too.
         let mut offsets = Vec::new();
         for number in &numbers {
-            for topic in std::iter::once(S::PRIMARY).chain(S::SECONDARIES.iter().copied()) {
-                let next_offset = unsigned_offset(self.ready(*number).meta.position(topic));
-                offsets.push((TopicPartition::new(topic, *number), next_offset));
+            for input in inputs::<S>(*number) {
+                let next_offset = unsigned_offset(self.ready(*number).meta.position(&input.topic));
+                offsets.push((input, next_offset));
             }
         }
-        self.transaction.producer().send_offsets(&metadata, &offsets)?;
-        let outcome = self.transaction.producer().commit();
+        let sent = self.transaction.producer().send_offsets(&metadata, &offsets);
+        let outcome = match sent {
+            Ok(()) => self.transaction.producer().commit(),
+            Err(reason) => {
+                self.transaction.producer().abort()?;
+                Err(CommitError::Aborted { reason })
+            }
+        };
         let content = self.transaction.close().unwrap_or_default();
         match outcome {
             Ok(committed) => {
@@ -101,8 +107,7 @@ impl<S: StageCodec> Worker<S> {
                 Slot::Restoring(partition, _) | Slot::Ready(partition) => partition,
             };
             partition.roll_back()?;
-            let restore = Restore::begin(&*self.shared.log, &self.group, &partition)?;
-            self.slots.insert(number, Slot::Restoring(partition, restore));
+            self.slots.insert(number, Slot::Restoring(partition, Restore::begin()));
         }
         Ok(Flow::StartOver)
     }

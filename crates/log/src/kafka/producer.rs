@@ -1,0 +1,355 @@
+//! Transactions of one transactional id.
+//!
+//! Owns the commit as Kafka needs it: the group's positions, every record acknowledged, then the end of the transaction,
+//! and what follows when one of them fails. `Unknown` is the answer whenever the end was asked for and not confirmed:
+//! librdkafka repeats the request by itself, and a late copy of it could end the *next* transaction of this producer (its
+//! issue 5423). So a producer that lost a connection or a request during a commit is replaced before it begins another
+//! transaction, even if the commit succeeded: the new producer's epoch shuts out whatever is still under way.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::TopicPartitionList;
+use rdkafka::config::FromClientConfigAndContext;
+use rdkafka::consumer::ConsumerGroupMetadata;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+use super::cluster::Cluster;
+use super::events::ProducerEvents;
+use super::fetcher;
+use super::problems::code_of;
+use super::time::now;
+use crate::consumer::GroupMetadata;
+use crate::error::{CommitError, Error};
+use crate::producer::{Committed, TransactionalProducer};
+use crate::record::{OutputRecord, TopicName, TopicPartition};
+
+/// Records sent between two looks at what was acknowledged.
+const SENDS_PER_POLL: u32 = 500;
+/// How long a full buffer may stay full.
+const FULL_BUFFER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a new producer may wait for the cluster to end what the old one left open.
+const INIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// A pause between two looks at the acknowledgements: much shorter than an answer of a broker takes.
+const DRAIN_PAUSE: Duration = Duration::from_micros(200);
+/// Events of the client served after a commit, to learn of connections lost during it.
+const EVENTS_AFTER_COMMIT: u32 = 16;
+
+/// Group, its metadata in librdkafka's form, and the positions of the open transaction.
+struct Offsets {
+    metadata: GroupMetadata,
+    next_offsets: BTreeMap<TopicPartition, u64>,
+}
+
+/// A transactional producer on Kafka.
+pub(super) struct KafkaProducer {
+    cluster: Arc<Cluster>,
+    transactional_id: String,
+    client: BaseProducer<ProducerEvents>,
+    slots: Slots,
+    is_open: bool,
+    offsets: Option<Offsets>,
+    sends_since_poll: u32,
+    /// A connection or a request was lost during the last commit.
+    needs_new_epoch: bool,
+}
+
+impl KafkaProducer {
+    /// Takes the transactional id over: older producers of it can commit nothing more.
+    pub(super) fn new(cluster: Arc<Cluster>, transactional_id: &str) -> Result<Self, Error> {
+        let client = initialized(&cluster, transactional_id)?;
+        Ok(Self {
+            cluster,
+            transactional_id: transactional_id.to_owned(),
+            client,
+            slots: Slots::default(),
+            is_open: false,
+            offsets: None,
+            sends_since_poll: 0,
+            needs_new_epoch: false,
+        })
+    }
+
+    fn error(&self, operation: &'static str, error: &KafkaError) -> Error {
+        self.cluster.errors.of(operation, &self.transactional_id, error)
+    }
+
+    fn renew(&mut self) -> Result<(), Error> {
+        tracing::info!(
+            transactional_id = self.transactional_id,
+            "a connection was lost during a commit: a new producer shuts out what is late"
+        );
+        self.client = initialized(&self.cluster, &self.transactional_id)?;
+        self.slots = Slots::default();
+        self.needs_new_epoch = false;
+        Ok(())
+    }
+
+    /// Publishes the positions and waits until every record is acknowledged. Nothing was asked to end yet: after an
+    /// error the transaction can be aborted.
+    fn prepare(&mut self, deadline: Instant) -> Result<(), Error> {
+        if let Some(offsets) = self.offsets.take() {
+            let Some(metadata) = offsets.metadata.native::<ConsumerGroupMetadata>() else {
+                return Err(Error::InvalidState { what: "positions need the metadata of a member of this cluster" });
+            };
+            let mut list = TopicPartitionList::new();
+            for (partition, next_offset) in &offsets.next_offsets {
+                fetcher::add(&mut list, partition, Some(*next_offset));
+            }
+            let remaining = deadline.saturating_duration_since(now());
+            self.client
+                .send_offsets_to_transaction(&list, metadata, remaining)
+                .map_err(|error| self.error("publish positions", &error))?;
+        }
+        loop {
+            self.client.poll(Duration::ZERO);
+            if self.client.client().context().has_failure() {
+                let failure = self.client.client().context().take_deliveries().failure;
+                let failure = failure.unwrap_or(KafkaError::Canceled);
+                return Err(self.error("write", &failure));
+            }
+            if self.client.in_flight_count() == 0 {
+                return Ok(());
+            }
+            if now() >= deadline {
+                return Err(self.cluster.errors.silence("write", &self.transactional_id));
+            }
+            std::thread::sleep(DRAIN_PAUSE);
+        }
+    }
+
+    /// Asks for the end of the transaction. From here on a failure says nothing about what became of it.
+    fn end(&mut self, deadline: Instant) -> Result<(), CommitError> {
+        let remaining = deadline.saturating_duration_since(now()).max(Duration::from_millis(100));
+        let Err(error) = self.client.commit_transaction(remaining) else { return Ok(()) };
+        let reason = self.error("commit", &error);
+        if is_fence(&error) {
+            return Err(self.cluster.fenced(&self.transactional_id, reason));
+        }
+        Err(match &reason {
+            Error::NotAuthorized { .. } => CommitError::Fatal { reason },
+            _ => CommitError::Unknown { reason },
+        })
+    }
+
+    /// After a failure before the end was asked for.
+    fn give_up(&mut self, reason: Error) -> CommitError {
+        if matches!(reason, Error::ProducerFenced { .. }) {
+            return self.cluster.fenced(&self.transactional_id, reason);
+        }
+        match self.client.abort_transaction(self.cluster.options.commit_timeout()) {
+            _ if matches!(reason, Error::NotAuthorized { .. } | Error::UnknownTopic { .. }) => {
+                CommitError::Fatal { reason }
+            }
+            _ if matches!(reason, Error::DuplicateInstance { .. }) => CommitError::Fenced { reason },
+            Ok(()) => CommitError::Aborted { reason },
+            // A new producer aborts it.
+            Err(error) => {
+                tracing::debug!(%error, "the transaction could not be aborted");
+                CommitError::Unknown { reason }
+            }
+        }
+    }
+}
+
+impl TransactionalProducer for KafkaProducer {
+    fn begin(&mut self) -> Result<(), Error> {
+        if self.is_open {
+            return Err(Error::InvalidState { what: "begin needs the last transaction to be over" });
+        }
+        if self.needs_new_epoch {
+            self.renew()?;
+        }
+        self.client.begin_transaction().map_err(|error| self.error("begin a transaction", &error))?;
+        // What came of an older transaction is of no interest.
+        self.client.client().context().take_deliveries();
+        self.is_open = true;
+        Ok(())
+    }
+
+    fn send(&mut self, record: &OutputRecord<'_>) -> Result<(), Error> {
+        if !self.is_open {
+            return Err(Error::InvalidState { what: "send needs an open transaction" });
+        }
+        let slot = self.slots.of(record.topic, record.partition);
+        let mut draft: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(record.topic, slot)
+            .partition(i32::try_from(record.partition).expect("a partition number fits 31 bits"))
+            .timestamp(record.timestamp_ms);
+        if let Some(key) = record.key {
+            draft = draft.key(key);
+        }
+        if let Some(value) = record.value {
+            draft = draft.payload(value);
+        }
+        if !record.headers.is_empty() {
+            draft = draft.headers(headers(record));
+        }
+        let mut full_since = None;
+        loop {
+            match self.client.send(draft) {
+                Ok(()) => break,
+                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
+                    let since = *full_since.get_or_insert_with(now);
+                    if since.elapsed() > FULL_BUFFER_TIMEOUT {
+                        return Err(self.cluster.errors.silence("write", record.topic));
+                    }
+                    draft = returned;
+                    self.client.poll(Duration::from_millis(1));
+                }
+                Err((error, _)) => return Err(self.cluster.errors.of("write", record.topic, &error)),
+            }
+        }
+        self.sends_since_poll += 1;
+        if self.sends_since_poll >= SENDS_PER_POLL {
+            self.sends_since_poll = 0;
+            self.client.poll(Duration::ZERO);
+        }
+        Ok(())
+    }
+
+    fn send_offsets(
+        &mut self,
+        group: &GroupMetadata,
+        next_offsets: &[(TopicPartition, u64)],
+    ) -> Result<(), Error> {
+        if !self.is_open {
+            return Err(Error::InvalidState { what: "send_offsets needs an open transaction" });
+        }
+        let offsets = self
+            .offsets
+            .get_or_insert_with(|| Offsets { metadata: group.clone(), next_offsets: BTreeMap::new() });
+        offsets.metadata = group.clone();
+        offsets.next_offsets.extend(next_offsets.iter().cloned());
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<Committed, CommitError> {
+        if !self.is_open {
+            let reason = Error::InvalidState { what: "commit needs an open transaction" };
+            return Err(CommitError::Fatal { reason });
+        }
+        self.is_open = false;
+        let disturbances = self.client.client().context().notes.disturbances();
+        let deadline = now() + self.cluster.options.commit_timeout();
+        if let Err(reason) = self.prepare(deadline) {
+            return Err(self.give_up(reason));
+        }
+        self.end(deadline)?;
+        for _ in 0..EVENTS_AFTER_COMMIT {
+            self.client.poll(Duration::ZERO);
+        }
+        self.needs_new_epoch = self.client.client().context().notes.disturbances() != disturbances;
+        let deliveries = self.client.client().context().take_deliveries();
+        Ok(Committed { next_offsets: self.slots.next_offsets(&deliveries.next_offsets) })
+    }
+
+    fn abort(&mut self) -> Result<(), Error> {
+        self.offsets = None;
+        if !std::mem::take(&mut self.is_open) {
+            return Ok(());
+        }
+        let timeout = self.cluster.options.commit_timeout();
+        if let Err(error) = self.client.abort_transaction(timeout) {
+            // Whatever is left of it is aborted by the next producer of this id, or by the cluster in time.
+            tracing::warn!(transactional_id = self.transactional_id, %error, "an abort was not confirmed");
+            self.needs_new_epoch = true;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for KafkaProducer {
+    fn drop(&mut self) {
+        // Otherwise the open transaction blocks readers until the cluster aborts it.
+        let _ = self.abort();
+    }
+}
+
+/// Makes a client and takes the transactional id over with it. Waits while the cluster ends what an older producer left.
+fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer<ProducerEvents>, Error> {
+    let config = cluster.options.producer(transactional_id)?;
+    let events = ProducerEvents::new(cluster.notes(&format!("producer {transactional_id}")));
+    let client: BaseProducer<ProducerEvents> = BaseProducer::from_config_and_context(&config, events)
+        .map_err(|error| Error::ClientSettings { what: error.to_string() })?;
+    let deadline = now() + INIT_TIMEOUT;
+    loop {
+        let Err(error) = client.init_transactions(Duration::from_secs(2)) else { return Ok(client) };
+        // Errors of connections come as events.
+        for _ in 0..EVENTS_AFTER_COMMIT {
+            client.poll(Duration::ZERO);
+        }
+        let reason = cluster.errors.of("take over a transactional id", transactional_id, &error);
+        let is_final = matches!(&error, KafkaError::Transaction(inner) if inner.is_fatal())
+            || matches!(reason, Error::Authentication { .. } | Error::Tls { .. } | Error::NotAuthorized { .. });
+        if is_final || now() >= deadline {
+            return Err(reason);
+        }
+        tracing::debug!(transactional_id, %error, "the transactional id is not taken over yet");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn is_fence(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    matches!(code_of(error), Some(Code::ProducerFenced | Code::InvalidProducerEpoch | Code::Fenced))
+}
+
+fn headers(record: &OutputRecord<'_>) -> OwnedHeaders {
+    let mut headers = OwnedHeaders::new_with_capacity(record.headers.len());
+    for header in record.headers {
+        headers = headers.insert(KafkaHeader { key: &header.name, value: Some(&header.value[..]) });
+    }
+    headers
+}
+
+/// Numbers for the partitions written: deliveries name these instead of a topic.
+#[derive(Default)]
+struct Slots {
+    partitions: Vec<TopicPartition>,
+    /// By topic, then by partition number.
+    numbers: Vec<(TopicName, Vec<Option<usize>>)>,
+}
+
+impl Slots {
+    fn of(&mut self, topic: &TopicName, partition: u32) -> usize {
+        let known = self.numbers.iter().position(|(name, _)| Arc::ptr_eq(name, topic) || name == topic);
+        let topic_index = known.unwrap_or_else(|| {
+            self.numbers.push((TopicName::clone(topic), Vec::new()));
+            self.numbers.len() - 1
+        });
+        let slots = &mut self.numbers[topic_index].1;
+        let number = usize::try_from(partition).expect("a 32-bit number fits the address space");
+        if slots.len() <= number {
+            slots.resize(number + 1, None);
+        }
+        *slots[number].get_or_insert_with(|| {
+            self.partitions.push(TopicPartition::new(TopicName::clone(topic), partition));
+            self.partitions.len() - 1
+        })
+    }
+
+    fn next_offsets(&self, by_slot: &[Option<u64>]) -> BTreeMap<TopicPartition, u64> {
+        let written = self.partitions.iter().zip(by_slot);
+        written.filter_map(|(partition, next)| Some((partition.clone(), (*next)?))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn slots_number_partitions_and_give_them_back() {
+        let (a, b): (TopicName, TopicName) = ("a".into(), "b".into());
+        let mut slots = Slots::default();
+        assert_eq!([slots.of(&a, 2), slots.of(&b, 0), slots.of(&a, 2), slots.of(&a, 0)], [0, 1, 0, 2]);
+        let next_offsets = slots.next_offsets(&[Some(7), None, Some(1)]);
+        assert_eq!(
+            next_offsets,
+            BTreeMap::from([(TopicPartition::new("a", 2), 7), (TopicPartition::new("a", 0), 1)])
+        );
+    }
+}

@@ -1,0 +1,228 @@
+//! Uploads, restores and collections of several processes at once: the rules of the module above.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use settle_types::Timestamp;
+
+use super::testing::{GRACE_MINUTES, KEEP, Site, is_table, step};
+use crate::StateStore;
+use crate::testing::{IDENTITY, contents};
+
+#[test]
+fn what_no_snapshot_names_stays_for_the_grace_period() {
+    let mut site = Site::new();
+    let mut store = site.open("store");
+    let repository = site.repository();
+    step(&mut store, 1, "a");
+    let kept = site.upload(&repository, &mut store).manifest;
+    step(&mut store, 2, "a");
+    let torn = site.checkpoint(&mut store);
+    repository.upload_without_manifest(&torn, site.now).expect("the files are sent");
+    let left = site.objects().last().expect("there are objects").display().to_string() + "#1";
+    fs::write(&left, "unfinished").expect("it is written");
+    fs::write(site.path("repository/objects/README"), "not ours").expect("it is written");
+    site.stamp();
+    let before = site.objects().len();
+
+    site.pass_minutes(GRACE_MINUTES);
+    let collected = repository.collect_garbage(site.now).expect("it ends");
+    assert_eq!((collected.objects_removed, site.objects().len()), (0, before), "exactly as old is too young");
+    // Objects, and with them their generation: a quarter of the grace period later at the latest.
+    site.pass_minutes(GRACE_MINUTES / 4 + 1);
+    let collected = repository.collect_garbage(site.now).expect("it ends");
+    assert!(collected.objects_removed >= 2 && collected.bytes_removed > 0, "{collected:?}");
+    assert_eq!((collected.manifests_kept, collected.objects_kept), (1, kept.files.len() + 1));
+    assert_eq!(site.objects().len(), kept.files.len() + 1, "the snapshot's, and what is not ours");
+    assert!(!fs::exists(&left).expect("it can be looked for"));
+    repository.verify(&kept).expect("it is whole");
+}
+
+#[test]
+fn old_snapshots_go_and_the_kept_stay_whole() {
+    let mut site = Site::new();
+    let mut store = site.open("store");
+    let repository = site.repository();
+    let mut snapshots = Vec::new();
+    for number in 1..=12 {
+        step(&mut store, number, "a");
+        if number % 4 == 0 {
+            // New tables take the place of the old.
+            store.collect_expired().expect("it compacts");
+        }
+        let manifest = site.upload(&repository, &mut store).manifest;
+        snapshots.push((manifest, contents(&store, Timestamp::MIN)));
+        site.pass_minutes(2 * GRACE_MINUTES);
+        repository.collect_garbage(site.now).expect("it ends");
+        let kept = repository.kept(IDENTITY, "").expect("it can be listed");
+        assert_eq!(kept.len(), KEEP.min(snapshots.len()));
+        let named = snapshots.iter().rev().take(KEEP).flat_map(|(manifest, _)| &manifest.files);
+        let mut named: Vec<_> = named.map(|file| file.object()).collect();
+        named.sort();
+        named.dedup();
+        assert_eq!(site.objects().len(), named.len(), "step {number}: nothing else is left");
+    }
+    for (manifest, contents) in snapshots.iter().rev().take(KEEP) {
+        assert_eq!(&site.restored(&repository, manifest), contents);
+    }
+}
+
+/// A collection has decided what to remove and is held up. Meanwhile an upload begins whose files are among that.
+#[test]
+fn a_collection_that_was_held_up_takes_nothing_from_a_later_upload() {
+    let mut site = Site::new();
+    let mut store = site.open("store");
+    let repository = site.repository();
+    step(&mut store, 1, "a");
+    let lost = site.checkpoint(&mut store);
+    repository.upload_without_manifest(&lost, site.now).expect("the files are sent");
+    site.stamp();
+    site.pass_minutes(2 * GRACE_MINUTES);
+    let garbage = repository.find_garbage(site.now).expect("it ends");
+
+    // The same files, so the same hashes.
+    let uploaded = site.repository().upload(lost, site.now).expect("the upload ends");
+    assert!(uploaded.files_sent > 0);
+    let other = repository.collect_garbage(site.now).expect("another collection ends");
+    assert!(other.objects_removed > 0, "there was garbage");
+    let second = site.upload(&site.repository(), &mut store);
+    site.pass_minutes(600);
+    repository.remove_garbage(&garbage).expect("the first collection goes on");
+    let expected = contents(&store, Timestamp::MIN);
+    assert_eq!(site.restored(&repository, &uploaded.manifest), expected);
+    assert_eq!(site.restored(&repository, &second.manifest), expected);
+}
+
+/// An upload relies on the newest snapshot. While it runs, other processes write newer ones, which push that out.
+#[test]
+fn what_an_upload_relies_on_is_not_pushed_out_while_it_runs() {
+    let mut site = Site::new();
+    let (mut store, mut other) = (site.open("store"), site.open("other"));
+    let repository = site.repository();
+    step(&mut store, 1, "a");
+    site.upload(&repository, &mut store);
+    site.pass_minutes(10 * GRACE_MINUTES);
+    step(&mut store, 2, "a");
+    let slow = site.checkpoint(&mut store);
+    let expected = contents(&store, Timestamp::MIN);
+    // It looks for what it may rely on as it begins, and has not written its manifest yet.
+    let sent = repository.upload_without_manifest(&slow, site.now).expect("the files are sent");
+    site.stamp();
+    assert!(!sent.is_empty());
+    let began = site.now;
+
+    for number in 10..20 {
+        step(&mut other, number, "b");
+        site.upload(&site.repository(), &mut other);
+    }
+    site.pass_minutes(GRACE_MINUTES / 4);
+    let collected = site.repository().collect_garbage(site.now).expect("it ends");
+    assert_eq!((collected.manifests_removed, collected.objects_removed), (0, 0));
+    let uploaded = repository.upload(slow, began).expect("the upload ends");
+    assert!(uploaded.manifest.files.iter().filter(|file| is_table(&file.name)).count() >= 2);
+    assert_eq!(uploaded.files_sent, 0, "it relies on what was there");
+    assert_eq!(site.restored(&repository, &uploaded.manifest), expected);
+
+    // Later they may go.
+    site.stamp();
+    site.pass_minutes(2 * GRACE_MINUTES);
+    let collected = repository.collect_garbage(site.now).expect("it ends");
+    assert_eq!(collected.manifests_kept, KEEP);
+    assert_eq!(repository.kept(IDENTITY, "").expect("it can be listed")[0].journal_next_offset, 19);
+}
+
+/// A line that may be removed as a whole is nothing to rely on.
+#[test]
+fn an_upload_does_not_rely_on_a_line_that_has_ended_long_ago() {
+    let mut site = Site::new();
+    let mut store = site.open("store");
+    let repository = site.repository();
+    step(&mut store, 1, "a");
+    let first = site.upload(&repository, &mut store).manifest;
+    let days = Site::options().superseded.as_micros() / 60_000_000;
+    site.pass_minutes(days);
+    let again = site.upload(&repository, &mut store);
+    assert_eq!(again.files_sent, again.manifest.files.len());
+    assert!(again.manifest.files.iter().zip(&first.files).all(|(new, old)| new.generation != old.generation));
+}
+
+#[test]
+fn an_upload_that_takes_too_long_leaves_no_manifest() {
+    let mut site = Site::new();
+    let mut store = site.open("store");
+    step(&mut store, 1, "a");
+    let repository = site.repository();
+    let checkpoint = site.checkpoint(&mut store);
+    let long = Duration::from_secs(900);
+    for (files, manifest) in [(Duration::ZERO, long), (long, Duration::ZERO)] {
+        let error = repository.upload_within(&checkpoint, site.now, files, manifest).expect_err("no time");
+        assert_eq!(error.code(), "STL-0219");
+        assert!(site.manifests().is_empty());
+    }
+    // Time runs out while the manifest is being written.
+    let mut was_late = false;
+    for micros in (0..200_000).step_by(50) {
+        let limit = Duration::from_micros(micros);
+        match repository.upload_within(&checkpoint, site.now, long, limit) {
+            Ok(_) => break,
+            Err(error) => assert_eq!(error.code(), "STL-0219"),
+        }
+        was_late = true;
+        assert!(site.manifests().is_empty(), "after {micros} µs");
+    }
+    assert!(was_late);
+    repository.upload(checkpoint, site.now).expect("there is time");
+}
+
+#[test]
+fn processes_that_upload_the_same_partition_at_once_do_each_other_no_harm() {
+    let mut site = Site::new();
+    let (mut store, mut zombie) = (site.open("store"), site.open("zombie"));
+    for number in 1..=5 {
+        step(&mut store, number, "a");
+        step(&mut zombie, number, "a");
+    }
+    step(&mut store, 6, "a");
+    let mut jobs = Vec::new();
+    for number in 0..6 {
+        // Copies of one store, which have files in common, and of the zombie's.
+        let from = if number % 2 == 0 { &mut store } else { &mut zombie };
+        let expected = contents(from, Timestamp::MIN);
+        jobs.push((site.repository(), site.checkpoint(from), expected));
+    }
+    let now = site.now;
+    let collector = site.repository();
+    let is_done = AtomicBool::new(false);
+    let uploaded = std::thread::scope(|scope| {
+        let collecting = scope.spawn(|| {
+            let mut collections = 0;
+            while !is_done.load(Ordering::SeqCst) {
+                let collected = collector.collect_garbage(now).expect("a collection ends");
+                assert_eq!((collected.manifests_removed, collected.objects_removed), (0, 0));
+                collections += 1;
+            }
+            collections
+        });
+        let uploading: Vec<_> = jobs
+            .into_iter()
+            .map(|(repository, checkpoint, expected)| {
+                let upload = move || repository.upload(checkpoint, now).map(|uploaded| (uploaded, expected));
+                scope.spawn(upload)
+            })
+            .collect();
+        let uploaded = uploading.into_iter().map(|thread| thread.join().expect("an upload ends"));
+        let uploaded: Vec<_> = uploaded.collect::<Result<_, _>>().expect("every upload succeeds");
+        is_done.store(true, Ordering::SeqCst);
+        assert!(collecting.join().expect("the collector ends") > 0);
+        uploaded
+    });
+    let repository = site.repository();
+    for (uploaded, expected) in &uploaded {
+        assert_eq!(&site.restored(&repository, &uploaded.manifest), expected);
+    }
+    let latest = repository.latest(IDENTITY, "").expect("it can be listed").expect("there is one");
+    assert_eq!(latest.journal_next_offset, 6);
+    let sent: usize = uploaded.iter().map(|(uploaded, _)| uploaded.files_sent).sum();
+    assert_eq!(sent, site.objects().len(), "each object was created by one of them");
+}

@@ -1,0 +1,183 @@
+//! Apache Kafka on this machine: one broker or three, in KRaft mode, each of them broker and controller.
+//!
+//! Owns the brokers' processes, ports and folders. It must not know which topics a test uses.
+//!
+//! Each broker listens three times on 127.0.0.1: CLIENT for the program under test, with the security that the
+//! options name; INTERNAL for the other brokers and for administration, plaintext, everything allowed;
+//! CONTROLLER. Only CLIENT can be advertised under another port, so a proxy breaks what clients see and never
+//! the cluster itself.
+
+mod admin;
+mod broker;
+mod options;
+mod settings;
+mod target;
+mod tool;
+
+use std::fs;
+use std::path::PathBuf;
+use std::thread;
+
+use tempfile::TempDir;
+
+pub use broker::Broker;
+pub use options::{Jvm, Options, Scram, Security, User};
+pub use target::Target;
+pub use tool::{tool, tool_with_input};
+
+use crate::tls::Authority;
+use crate::{Error, Installed, Result, install, random};
+use settings::{BrokerPorts, Layout};
+
+/// A Kafka cluster that belongs to one test program. Dropping it kills its brokers.
+///
+/// Its folder is removed then, unless the test panics: then the folder's path is printed, logs included.
+#[derive(Debug)]
+pub struct Cluster {
+    // The brokers stand first: they end before their folder goes.
+    brokers: Vec<Broker>,
+    options: Options,
+    installed: Installed,
+    authority: Option<Authority>,
+    ca_file: Option<PathBuf>,
+    folder: Option<TempDir>,
+}
+
+impl Cluster {
+    /// Fetches Kafka if needed, starts the brokers, and returns when each of them knows all of them.
+    pub fn start(options: Options) -> Result<Self> {
+        options.check()?;
+        let installed = install()?;
+        let folder = TempDir::with_prefix("settle-test-kafka-").map_err(Error::io("create a temporary folder"))?;
+        let root = folder.path().to_owned();
+        let log4j = root.join("log4j2.xml");
+        fs::write(&log4j, settings::LOG4J).map_err(Error::io(format!("write {}", log4j.display())))?;
+
+        let mut authority = None;
+        let mut ca_file = None;
+        let mut key_store = None;
+        if options.security.uses_tls() {
+            let made = Authority::new("Settle test CA")?;
+            let server = made.server(options.certificate)?;
+            let path = root.join("broker.pem");
+            fs::write(&path, server.key_and_chain_pem()).map_err(Error::io(format!("write {}", path.display())))?;
+            let ca = root.join("ca.pem");
+            fs::write(&ca, made.certificate_pem()).map_err(Error::io(format!("write {}", ca.display())))?;
+            authority = Some(made);
+            key_store = Some(path);
+            ca_file = Some(ca);
+        }
+
+        let ports = (0..options.brokers).map(|_| BrokerPorts::lease()).collect::<Result<Vec<_>>>()?;
+        let layout = Layout { ports: &ports, options: &options, key_store: key_store.as_deref(), ca: ca_file.as_deref() };
+        let cluster_id = random::base64_uuid();
+        let mut plans = Vec::new();
+        for node in 0..ports.len() {
+            plans.push(broker::Plan::new(&layout, node, &root, &installed, &cluster_id)?);
+        }
+        format_all(&plans)?;
+        let mut brokers = Vec::new();
+        for (plan, own_ports) in plans.into_iter().zip(ports) {
+            let broker = Broker::new(plan, own_ports);
+            broker.launch()?;
+            brokers.push(broker);
+        }
+        let cluster = Self { brokers, options, installed, authority, ca_file, folder: Some(folder) };
+        cluster.wait_until_complete()?;
+        Ok(cluster)
+    }
+
+    /// Waits until every broker answers and knows all brokers. Bounded.
+    pub fn wait_until_complete(&self) -> Result<()> {
+        for broker in &self.brokers {
+            broker.wait_until_knows(self.brokers.len())?;
+        }
+        Ok(())
+    }
+
+    /// Where clients connect: the advertised addresses of all brokers, as `127.0.0.1:20001,127.0.0.1:20002`.
+    pub fn bootstrap(&self) -> String {
+        join(self.brokers.iter().map(Broker::advertised_address))
+    }
+
+    /// Where administration connects: plaintext, everything allowed, past any proxy.
+    pub fn admin_bootstrap(&self) -> String {
+        join(self.brokers.iter().map(Broker::admin_address))
+    }
+
+    /// A broker by its number, from 0. Panics where there is none.
+    pub fn broker(&self, index: usize) -> &Broker {
+        &self.brokers[index]
+    }
+
+    /// All brokers.
+    pub fn brokers(&self) -> &[Broker] {
+        &self.brokers
+    }
+
+    /// Path of the CA's certificate (PEM) that clients have to trust; `None` without TLS.
+    pub fn ca_file(&self) -> Option<&PathBuf> {
+        self.ca_file.as_ref()
+    }
+
+    /// The CA that signed the brokers' certificate; `None` without TLS.
+    pub fn authority(&self) -> Option<&Authority> {
+        self.authority.as_ref()
+    }
+
+    /// What librdkafka needs to connect as `user`: servers, protocol, CA, mechanism, name and password.
+    pub fn client_settings(&self, user: Option<&User>) -> Vec<(String, String)> {
+        let mut settings = vec![("bootstrap.servers".to_owned(), self.bootstrap())];
+        let mut set = |name: &str, value: String| settings.push((name.to_owned(), value));
+        set("security.protocol", self.options.security.client_protocol().to_owned());
+        if let Some(ca) = &self.ca_file {
+            set("ssl.ca.location", ca.display().to_string());
+        }
+        if let (Security::SaslSsl(mechanism), Some(user)) = (self.options.security, user) {
+            set("sasl.mechanism", mechanism.name().to_owned());
+            set("sasl.username", user.name.clone());
+            set("sasl.password", user.password.clone());
+        }
+        settings
+    }
+
+    /// The files of Kafka, for [`tool`].
+    pub fn installed(&self) -> &Installed {
+        &self.installed
+    }
+
+    /// The folder with the brokers' settings, data and logs (`broker-1/server.log`).
+    pub fn folder(&self) -> PathBuf {
+        self.folder.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default()
+    }
+}
+
+/// Formats the brokers' storage, all at once: each is a Java program that mostly starts.
+fn format_all(plans: &[broker::Plan]) -> Result<()> {
+    thread::scope(|scope| {
+        let running: Vec<_> = plans.iter().map(|plan| scope.spawn(|| plan.format())).collect();
+        for one in running {
+            one.join().expect("formatting does not panic")?;
+        }
+        Ok(())
+    })
+}
+
+fn join(addresses: impl Iterator<Item = String>) -> String {
+    addresses.collect::<Vec<_>>().join(",")
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.brokers.clear();
+        if let Some(folder) = self.folder.take()
+            && thread::panicking()
+        {
+            let path = folder.keep();
+            #[expect(clippy::print_stderr, reason = "the reader of a failed test needs the brokers' logs")]
+            {
+                eprintln!("the brokers' logs and data are kept in {}", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! A producer and a consumer for one record, each wait bounded.
+
+use std::time::Duration;
+
+use rdkafka::config::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{Message, Offset, TopicPartitionList};
+
+/// Longest wait for one step.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn config(settings: &[(String, String)]) -> ClientConfig {
+    let mut config = ClientConfig::new();
+    for (name, value) in settings {
+        config.set(name, value);
+    }
+    config
+}
+
+/// Settings of a client without security.
+pub(crate) fn plaintext(bootstrap: &str) -> Vec<(String, String)> {
+    vec![("bootstrap.servers".to_owned(), bootstrap.to_owned())]
+}
+
+/// Produces a record to partition 0 and waits until the brokers have it.
+pub(crate) fn produce(settings: &[(String, String)], topic: &str, payload: &str) -> Result<(), String> {
+    let producer: BaseProducer =
+        config(settings).set("message.timeout.ms", "50000").set("acks", "all").create().map_err(to_text)?;
+    let record = BaseRecord::<(), str>::to(topic).partition(0).payload(payload);
+    producer.send(record).map_err(|(error, _)| error.to_string())?;
+    producer.flush(PATIENCE).map_err(to_text)?;
+    if producer.in_flight_count() == 0 { Ok(()) } else { Err("the record is still in flight".to_owned()) }
+}
+
+/// Reads as many records from the start of partition 0.
+pub(crate) fn consume(settings: &[(String, String)], topic: &str, count: usize) -> Vec<String> {
+    let consumer: BaseConsumer =
+        config(settings).set("group.id", "unused").set("enable.auto.commit", "false").create().expect("a consumer");
+    let mut partitions = TopicPartitionList::new();
+    partitions.add_partition_offset(topic, 0, Offset::Beginning).expect("an offset");
+    consumer.assign(&partitions).expect("an assignment");
+    let mut found = Vec::new();
+    for _ in 0..600 {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                let payload = message.payload_view::<str>().expect("a payload").expect("text");
+                found.push(payload.to_owned());
+            }
+            // A connection that is made again reports its errors here and goes on.
+            Some(Err(_)) | None => {}
+        }
+        if found.len() == count {
+            break;
+        }
+    }
+    found
+}
+
+/// Asks for the brokers; the error is what a client with these settings meets.
+pub(crate) fn connect(settings: &[(String, String)]) -> Result<usize, String> {
+    let consumer: BaseConsumer = config(settings).create().map_err(to_text)?;
+    let metadata = consumer.fetch_metadata(None, Duration::from_secs(15)).map_err(to_text)?;
+    Ok(metadata.brokers().len())
+}
+
+fn to_text(error: impl std::fmt::Display) -> String {
+    error.to_string()
+}
