@@ -103,7 +103,7 @@ fi
 if [[ ! -f $installed/stamp ]]; then
     # Nobody else is here: what lies under this name is what an interrupted run left.
     partial="$cache/$key.partial"
-    rm -rf "$partial" "$installed"
+    rm -rf "$cache"/*.partial "$installed"
     mkdir -p "$partial"
     fetch_class_path kafka "$partial"
     fetch_class_path tools "$partial"

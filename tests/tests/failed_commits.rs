@@ -34,6 +34,7 @@ fn run(data: &Path, plan: &FaultPlan, queue_records: usize) -> (Result<(), Error
         ..WorkerOptions::default()
     };
     let options = PipelineOptions {
+        topics: settle_runtime::TopicRequirements::default(),
         stages: StageSelection::All,
         workers: 1,
         worker,

@@ -50,6 +50,12 @@ pub(crate) fn load_quietly(common: &Common) -> anyhow::Result<Loaded> {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the environment")]
     let environment = std::env::vars().filter(|(name, _)| name.starts_with("SETTLE__")).collect();
     let mut loaded = settle_config::load(Sources { file: common.config.clone(), environment, flags })?;
+    // A log named on the command line takes the place of one in the file.
+    if common.kafka.is_some() {
+        loaded.config.embedded.directory = None;
+    } else if common.embedded.is_some() {
+        loaded.config.kafka.bootstrap_servers = None;
+    }
     // Requests of files and generators carry their own time: by default it is the clock of an embedded log.
     if loaded.config.embedded.directory.is_some() && !loaded.is_set("clock.mode") {
         loaded.config.clock.mode = ClockMode::Event;

@@ -19,7 +19,7 @@ use crate::error::Error;
 use crate::queue::Order;
 use crate::stats::Stats;
 use crate::topics::{self, TopicRequirements};
-use crate::worker::{Shared, Worker, WorkerOptions};
+use crate::worker::{IdlePeers, Shared, Worker, WorkerOptions};
 
 /// Which stages this process runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -138,7 +138,7 @@ impl Pipeline {
         let mut settle = self.settle_workers(Order::Strict)?;
         self.take_turns(&mut authorize, &mut settle)?;
         if finish && !self.is_stopped() {
-            in_parallel(&mut settle, |worker| worker.finish(&|| self.is_stopped()))?;
+            in_parallel(&mut settle, &self.stop, |worker| worker.finish(&|| self.is_stopped()))?;
             self.take_turns(&mut authorize, &mut settle)?;
         }
         authorize.into_iter().try_for_each(Worker::close)?;
@@ -153,8 +153,10 @@ impl Pipeline {
         loop {
             let before = self.shared.stats.snapshot().records;
             let is_stopped = || self.is_stopped();
-            in_parallel(authorize, |worker| worker.run_until_idle(&is_stopped))?;
-            in_parallel(settle, |worker| worker.run_until_idle(&is_stopped))?;
+            let peers = IdlePeers::new(authorize.len());
+            in_parallel(authorize, &self.stop, |worker| worker.run_until_idle(&peers, &is_stopped))?;
+            let peers = IdlePeers::new(settle.len());
+            in_parallel(settle, &self.stop, |worker| worker.run_until_idle(&peers, &is_stopped))?;
             let has_decided = self.shared.stats.snapshot().records > before;
             if !has_decided || self.is_stopped() {
                 return Ok(());
@@ -199,13 +201,21 @@ impl Drop for StopOnDrop<'_> {
     }
 }
 
-/// Does the same on all workers of a stage at once, each on its own thread: a panic of one is an error with a code.
+/// Does the same on all workers of a stage at once, each on its own thread: a panic of one is an error with a code. What
+/// ends one ends the others, which may wait for it.
 fn in_parallel<S: StageCodec>(
     workers: &mut [Worker<S>],
+    stop: &AtomicBool,
     work: impl Fn(&mut Worker<S>) -> Result<(), Error> + Sync,
 ) -> Result<(), Error> {
+    let guarded = |worker: &mut Worker<S>| {
+        let stop_others = StopOnDrop(stop);
+        work(worker)?;
+        std::mem::forget(stop_others);
+        Ok(())
+    };
     thread::scope(|scope| {
-        let threads: Vec<_> = workers.iter_mut().map(|worker| scope.spawn(|| work(worker))).collect();
+        let threads: Vec<_> = workers.iter_mut().map(|worker| scope.spawn(|| guarded(worker))).collect();
         let outcomes = threads.into_iter().map(|thread| joined(S::NAME, thread.join()));
         outcomes.collect::<Vec<_>>().into_iter().collect()
     })

@@ -10,6 +10,7 @@ mod commit;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use settle_engine::{Input, Stage};
@@ -103,6 +104,34 @@ enum Slot<S: StageCodec> {
     Ready(Box<Partition<S>>),
 }
 
+/// How long a poll of a worker may wait that has nothing to do but to see whether its peers have.
+const IDLE_WAIT: Duration = Duration::from_millis(5);
+
+/// The workers of a stage that run until all of them are idle.
+pub(crate) struct IdlePeers {
+    count: usize,
+    idle: AtomicUsize,
+}
+
+impl IdlePeers {
+    /// `count` workers, none of them idle.
+    pub(crate) fn new(count: usize) -> Self {
+        Self { count, idle: AtomicUsize::new(0) }
+    }
+
+    fn note(&self, was_idle: bool, is_idle: bool) {
+        match (was_idle, is_idle) {
+            (false, true) => self.idle.fetch_add(1, Ordering::SeqCst),
+            (true, false) => self.idle.fetch_sub(1, Ordering::SeqCst),
+            _ => 0,
+        };
+    }
+
+    fn all_are_idle(&self) -> bool {
+        self.idle.load(Ordering::SeqCst) == self.count
+    }
+}
+
 /// A worker of one stage.
 pub struct Worker<S: StageCodec> {
     shared: Shared,
@@ -163,23 +192,28 @@ impl<S: StageCodec> Worker<S> {
         })
     }
 
-    /// Works until every input is at its end and all is committed, or until told to stop.
-    pub(crate) fn run_until_idle(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+    /// Works until every input is at its end and all is committed, and the same holds for its peers; or until told to
+    /// stop. A worker that is done goes on polling meanwhile: its group may give it the partitions of another.
+    pub(crate) fn run_until_idle(&mut self, peers: &IdlePeers, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
         self.queues.reopen_ends();
+        let mut is_idle = false;
         loop {
             if is_stopped() {
                 return self.last_commit();
             }
-            self.turn(Duration::ZERO)?;
-            let is_idle = !self.slots.is_empty() && !self.has_restores() && self.queues.is_idle();
-            if is_idle && self.commit()? == Flow::GoOn {
-                return Ok(());
-            }
-            if self.has_joined && self.slots.is_empty() {
-                // More workers than partitions: nothing will come.
+            self.turn(if is_idle { IDLE_WAIT } else { Duration::ZERO })?;
+            let was_idle = is_idle;
+            is_idle = self.is_idle() && self.commit()? == Flow::GoOn;
+            peers.note(was_idle, is_idle);
+            if is_idle && peers.all_are_idle() {
                 return Ok(());
             }
         }
+    }
+
+    /// True if nothing is left to do now. With more workers than partitions some own nothing, and that is all.
+    fn is_idle(&self) -> bool {
+        self.has_joined && !self.has_restores() && self.queues.is_idle()
     }
 
     /// Works until told to stop; then commits what was decided.
@@ -198,7 +232,7 @@ impl<S: StageCodec> Worker<S> {
     /// Handles what finishing a run concerns, whatever its time: open batches are closed and paid.
     pub(crate) fn finish(&mut self, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
         while self.try_finish()? == Flow::StartOver {
-            self.run_until_idle(is_stopped)?;
+            self.run_until_idle(&IdlePeers::new(1), is_stopped)?;
             if is_stopped() {
                 return Ok(());
             }
@@ -273,11 +307,13 @@ impl<S: StageCodec> Worker<S> {
                 AssignmentChange::Revoked(numbers) => {
                     // If it came to nothing, the next owner decides it.
                     let _ = self.commit()?;
+                    self.has_joined = false;
                     self.give_up(&numbers)?;
                 }
                 // The generation is gone: what is open cannot be committed any more.
                 AssignmentChange::Lost(numbers) => {
                     let _ = self.abort()?;
+                    self.has_joined = false;
                     self.give_up(&numbers)?;
                 }
             }

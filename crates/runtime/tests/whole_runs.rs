@@ -178,6 +178,7 @@ fn run_with(
         contract.reserve_days = if merchant == "m-0008" { 2 } else { 1 };
     }
     let options = PipelineOptions {
+        topics: settle_runtime::TopicRequirements::default(),
         stages: StageSelection::All,
         workers: 1,
         worker: WorkerOptions {

@@ -22,8 +22,8 @@ pub use compatibility::{IncompatibleSchemas, check_full_compatibility};
 pub use error::DecodeError;
 pub use json::{to_json_string, to_json_string_with};
 pub use registry::{
-    BasicAuth, Lookup, PendingSchema, RegisteredSchema, Registry, RegistryError, RegistryOptions, RegistryStatus,
-    Schemas, WeakerLevel,
+    BasicAuth, Lookup, PendingSchema, RegisteredSchema, Registry, RegistryError, RegistryOptions,
+    RegistryStatus, Schemas, WeakerLevel,
 };
 pub use source::{BuiltInSchemas, InvalidSchema, SchemaSource, WriterSchema};
 pub use wire::{HEADER_LENGTH, MAGIC, WireIds, decode, decode_with, encode, encode_with, schema_id};

@@ -59,12 +59,11 @@ impl Registry {
     pub fn connect(options: RegistryOptions) -> Result<Self, RegistryError> {
         let shared = Arc::new(Shared::new(Http::new(options)?));
         let fetcher = Arc::clone(&shared);
-        std::thread::Builder::new()
-            .name("settle-registry".to_owned())
-            .spawn(move || fetcher.run())
-            .map_err(|error| RegistryError::InvalidOptions {
+        std::thread::Builder::new().name("settle-registry".to_owned()).spawn(move || fetcher.run()).map_err(
+            |error| RegistryError::InvalidOptions {
                 what: format!("the schema registry's thread cannot be started: {error}"),
-            })?;
+            },
+        )?;
         Ok(Self { alive: Arc::new(Alive { shared }) })
     }
 

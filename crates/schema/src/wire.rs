@@ -30,8 +30,7 @@ pub struct WireIds {
 
 impl WireIds {
     /// The ids that are built in, for logs without a registry.
-    pub const BUILT_IN: Self =
-        Self { ids: [Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(7)] };
+    pub const BUILT_IN: Self = Self { ids: [Some(1), Some(2), Some(3), Some(4), Some(5), Some(6), Some(7)] };
 
     /// The ids that a registry gave. A schema that is not named cannot be written.
     pub fn of_registry(ids: impl IntoIterator<Item = (BuiltIn, u32)>) -> Self {

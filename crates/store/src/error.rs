@@ -136,7 +136,9 @@ pub enum Error {
         detail: String,
     },
     /// This program was built without the object store of the location.
-    #[error("this program cannot use the location {location:?}: it was built without the cargo feature `{feature}`")]
+    #[error(
+        "this program cannot use the location {location:?}: it was built without the cargo feature `{feature}`"
+    )]
     SnapshotStoreNotBuilt {
         /// As the configuration has it.
         location: String,

@@ -18,13 +18,18 @@
 pub mod audit;
 pub mod proxy;
 
-mod error;
-mod install;
 pub mod kafka;
+pub mod object_store;
+pub mod registry;
+pub mod tls;
+
+mod base64;
+mod error;
+mod http;
+mod install;
 mod ports;
 mod process;
 mod random;
-pub mod tls;
 mod wait;
 
 pub use error::{Error, Result};

@@ -23,7 +23,11 @@ pub(super) fn create_topic(cluster: &Cluster, name: &str, partitions: u32) -> Re
     }
     let settings = &cluster.options.topics;
     let replication = TopicReplication::Fixed(i32::from(settings.replication_factor));
-    let retention_ms = settings.retention_ms.get(name).copied().unwrap_or(-1).to_string();
+    let retention_ms = settings.retention_ms.get(name).copied().unwrap_or(-1);
+    // Retention counts from a record's timestamp. That of a backfill lies in the past: where records are removed at all,
+    // their time is that of their arrival, or they would be removed at once.
+    let timestamp_type = if retention_ms < 0 { "CreateTime" } else { "LogAppendTime" };
+    let retention_ms = retention_ms.to_string();
     let min_insync_replicas = settings.min_insync_replicas.to_string();
     let count = i32::try_from(partitions)
         .map_err(|_| Error::InvalidArgument { what: format!("a topic cannot have {partitions} partitions") })?;
@@ -31,8 +35,7 @@ pub(super) fn create_topic(cluster: &Cluster, name: &str, partitions: u32) -> Re
         .set("cleanup.policy", "delete")
         .set("retention.ms", &retention_ms)
         .set("retention.bytes", "-1")
-        // What a producer gives is kept: the clock of decisions, not that of a broker.
-        .set("message.timestamp.type", "CreateTime")
+        .set("message.timestamp.type", timestamp_type)
         .set("min.insync.replicas", &min_insync_replicas);
     let admin = client(cluster)?;
     let outcomes = block_on(admin.create_topics([&topic], &options()))

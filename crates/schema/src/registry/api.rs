@@ -59,9 +59,20 @@ pub(super) struct Version {
 pub(super) struct Compatibility {
     /// What it says.
     pub(super) is_compatible: bool,
-    /// Why not, in its words.
+    /// Why not, in the words of Confluent's registry.
     #[serde(default)]
-    pub(super) messages: Option<Vec<String>>,
+    messages: Option<Vec<String>>,
+    /// Why not, in Apicurio's.
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+impl Compatibility {
+    /// Why not, as the registry says it.
+    pub(super) fn words(&self) -> String {
+        let messages = self.messages.iter().flatten().chain(&self.reason);
+        messages.map(String::as_str).collect::<Vec<_>>().join("; ")
+    }
 }
 
 #[derive(Deserialize)]
@@ -93,7 +104,7 @@ pub(super) fn schema_by_id(http: &Http, id: u32, rounds: Rounds) -> Result<Optio
         Rounds::One => http.ask_once(&request)?,
         Rounds::All => http.ask(&request)?,
     };
-    found(&answer, &[SCHEMA_NOT_FOUND, SUBJECT_NOT_FOUND], "a schema")
+    found(&answer, &[SCHEMA_NOT_FOUND], "a schema")
 }
 
 /// Numbers of a subject's versions; none if there is no such subject.

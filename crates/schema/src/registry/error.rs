@@ -171,12 +171,22 @@ mod tests {
         let subject = String::from("payments.requested-value");
         vec![
             Error::Unreachable { url: url.clone(), detail: detail.clone() },
-            Error::Unauthorized { url: url.clone(), status: 401, request: request.clone(), detail: detail.clone() },
+            Error::Unauthorized {
+                url: url.clone(),
+                status: 401,
+                request: request.clone(),
+                detail: detail.clone(),
+            },
             Error::Tls { url: url.clone(), detail: detail.clone() },
             Error::Incompatible { subject: subject.clone(), version: "version 3".into(), what: "x".into() },
             Error::WeakerLevel { subject: subject.clone(), level: "BACKWARD".into() },
             Error::NotRegistered { subject, schema: "settle.v1.PaymentRequested".into() },
-            Error::Malformed { url: url.clone(), request: request.clone(), found: "HTML".into(), expected: "JSON" },
+            Error::Malformed {
+                url: url.clone(),
+                request: request.clone(),
+                found: "HTML".into(),
+                expected: "JSON",
+            },
             Error::Refused { url, request, status: 422, detail },
             Error::InvalidOptions { what: "the registry has no address".into() },
         ]

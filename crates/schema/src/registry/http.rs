@@ -95,11 +95,12 @@ impl Answer {
         detail
     }
 
-    /// The error of an answer that is no success and has no meaning of its own. "Not found" without the
-    /// registry's code is the answer of a wrong address, not of a registry that lacks something.
+    /// The error of an answer that is no success and has no meaning of its own. "Not found" without one of the
+    /// registry's codes is the answer of a wrong address, not of a registry that lacks something.
     pub(super) fn refused(&self) -> Error {
         let is_redirect = (300..400).contains(&self.status);
-        if is_redirect || (self.status == 404 && self.error_code().is_none()) {
+        let is_of_registry = self.error_code().is_some_and(|code| (40_400..40_500).contains(&code));
+        if is_redirect || (self.status == 404 && !is_of_registry) {
             return self.malformed("the answer of a schema registry");
         }
         Error::Refused {

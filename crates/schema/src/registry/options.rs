@@ -147,7 +147,8 @@ mod tests {
     #[test]
     fn addresses_are_checked_and_not_quoted() {
         assert!(with_url("https://registry:8081/apis/ccompat/v7").checked_urls().is_ok());
-        let cases = ["", "registry", "registry:8081", "ftp://registry", "http://me:hidden@registry", "http://r/?a=b"];
+        let cases =
+            ["", "registry", "registry:8081", "ftp://registry", "http://me:hidden@registry", "http://r/?a=b"];
         for url in cases {
             let error = with_url(url).checked_urls().expect_err(url);
             assert_eq!(error.code(), "STL-0509", "{url}");
@@ -160,7 +161,8 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_a_limit() {
-        let options = RegistryOptions { backoff_ms: 100, max_backoff_ms: 1_000, ..RegistryOptions::default() };
+        let options =
+            RegistryOptions { backoff_ms: 100, max_backoff_ms: 1_000, ..RegistryOptions::default() };
         let pauses: Vec<u128> = (0..7).map(|failures| options.backoff(failures).as_millis()).collect();
         assert_eq!(pauses, [100, 100, 200, 400, 800, 1_000, 1_000]);
         assert_eq!(options.backoff(u32::MAX).as_millis(), 1_000);

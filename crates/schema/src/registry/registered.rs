@@ -34,7 +34,8 @@ enum Reading {
 
 /// The built-in schemas for comparing.
 static OURS: LazyLock<[Schema; BuiltIn::ALL.len()]> = LazyLock::new(|| {
-    BuiltIn::ALL.map(|schema| Schema::parse_str(schema.text()).expect("built-in schemas parse: each is tested"))
+    BuiltIn::ALL
+        .map(|schema| Schema::parse_str(schema.text()).expect("built-in schemas parse: each is tested"))
 });
 
 impl RegisteredSchema {
@@ -107,13 +108,13 @@ impl RegisteredSchema {
 
 impl Reading {
     fn new(text: &str) -> Result<Self, String> {
-        let compile = |symbols: &ReaderSymbols| {
-            WriterSchema::compile(text, symbols).map_err(|error| error.to_string())
-        };
+        let compile =
+            |symbols: &ReaderSymbols| WriterSchema::compile(text, symbols).map_err(|error| error.to_string());
+        let writer =
+            Schema::parse_str(text).map_err(|error| format!("it is not a usable Avro schema: {error}"))?;
+        check_cost(&writer)?;
         let plain = compile(&ReaderSymbols::new())?;
-        check_cost(plain.nodes())?;
         let Some(schema) = built_in_of(plain.full_name()) else { return Ok(Self::Foreign { writer: plain }) };
-        let writer = Schema::parse_str(text).map_err(|error| error.to_string())?;
         let fit = fit(&writer, &OURS[schema as usize - 1])?;
         let conversion = match fit.way {
             Way::Converted => Some(Box::new(Conversion::new(text)?)),

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use super::registered::RegisteredSchema;
 use super::Registry;
+use super::registered::RegisteredSchema;
 use super::shared::Lookup;
 use crate::wire::{read_own, schema_id};
 use crate::{AvroRecord, DecodeError, WireIds, decode, encode_with, to_json_string, to_json_string_with};
@@ -65,10 +65,7 @@ impl Schemas {
     ///
     /// # Errors
     /// [`PendingSchema`] if it cannot be said yet. Asks for the schema in the background; never waits.
-    pub fn decode<T: AvroRecord>(
-        &mut self,
-        bytes: &[u8],
-    ) -> Result<Result<T, DecodeError>, PendingSchema> {
+    pub fn decode<T: AvroRecord>(&mut self, bytes: &[u8]) -> Result<Result<T, DecodeError>, PendingSchema> {
         if self.remote.is_none() {
             return Ok(decode(bytes));
         }

@@ -91,8 +91,7 @@ fn check_versions(
             .map_err(|error| incompatible(error.to_string()))?;
         let theirs = api::check(&shared.http, subject, *number, schema.text())?;
         if let Some(theirs) = theirs.filter(|theirs| !theirs.is_compatible) {
-            let words = theirs.messages.unwrap_or_default().join("; ");
-            let words: String = words.chars().take(MAX_MESSAGE_CHARS).collect();
+            let words: String = theirs.words().chars().take(MAX_MESSAGE_CHARS).collect();
             return Err(incompatible(format!("the registry says: {words}")));
         }
         let _ = shared.keep(compile(version.id, &version.schema));

@@ -36,7 +36,7 @@ fn an_upload_that_ends_before_its_manifest_is_not_seen_and_the_next_goes_on() {
     step(&mut store, 1, "a");
     let repository = site.repository();
     let checkpoint = site.checkpoint(&mut store);
-    repository.upload_without_manifest(&checkpoint, site.now).expect("the files are sent");
+    site.send(&repository, &checkpoint);
     drop(checkpoint);
     let sent = site.objects().len();
     assert!(sent > 3 && site.manifests().is_empty());
@@ -162,7 +162,7 @@ fn an_object_of_this_generation_that_is_cut_is_replaced() {
     step(&mut store, 1, "a");
     let repository = site.repository();
     let checkpoint = site.checkpoint(&mut store);
-    repository.upload_without_manifest(&checkpoint, site.now).expect("the files are sent");
+    site.send(&repository, &checkpoint);
     drop(checkpoint);
     for path in site.objects() {
         fs::write(path, "cut").expect("it is cut");
@@ -225,7 +225,7 @@ fn a_file_that_changes_while_it_is_sent_is_noticed() {
         .map(|entry| entry.expect("the entry reads").path())
         .find(|path| path.to_str().is_some_and(is_table))
         .expect("there is a table");
-    repository.upload_without_manifest(&first, site.now).expect("the files are sent");
+    site.send(&repository, &first);
     // Bits flip on the disk, and the file looks as it did before.
     let modified = fs::metadata(&table).and_then(|metadata| metadata.modified()).expect("it has a time");
     let mut bytes = fs::read(&table).expect("it reads");

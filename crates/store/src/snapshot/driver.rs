@@ -20,8 +20,9 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn start() -> Result<Self, Error> {
-        let failed =
-            |error: std::io::Error| Error::InvalidOptions { what: format!("no thread for snapshots: {error}") };
+        let failed = |error: std::io::Error| Error::InvalidOptions {
+            what: format!("no thread for snapshots: {error}"),
+        };
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -98,7 +98,12 @@ impl SnapshotRepository {
                 .map_err(|error| Error::from_io("remove unfinished uploads of", &objects, &error))?;
         }
         let Collected { manifests_removed, objects_removed, bytes_removed, .. } = garbage.counts;
-        tracing::info!(manifests_removed, objects_removed, bytes_removed, "collected garbage of the snapshots");
+        tracing::info!(
+            manifests_removed,
+            objects_removed,
+            bytes_removed,
+            "collected garbage of the snapshots"
+        );
         Ok(garbage.counts)
     }
 
@@ -106,7 +111,8 @@ impl SnapshotRepository {
     fn is_old_generation(&self, object: &ObjectPath, older_than: Timestamp) -> bool {
         let Some(generation) = generation_of(object) else { return false };
         let ended_at = generation.saturating_add(self.options.upload_limit().as_secs());
-        i64::try_from(ended_at).is_ok_and(|seconds| seconds.saturating_mul(1_000_000) < older_than.as_micros())
+        i64::try_from(ended_at)
+            .is_ok_and(|seconds| seconds.saturating_mul(1_000_000) < older_than.as_micros())
     }
 
     /// Every manifest that can be read, and the names of those that are damaged.
@@ -156,9 +162,10 @@ fn remove_unfinished(directory: &Path, older_than: Timestamp) -> io::Result<()> 
     for entry in entries {
         let entry = entry?;
         let name = entry.file_name();
-        let is_unfinished = name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(object, number)| {
-            generation_of(&ObjectPath::from(object)).is_some() && number.parse::<u64>().is_ok()
-        });
+        let is_unfinished =
+            name.to_str().and_then(|name| name.rsplit_once('#')).is_some_and(|(object, number)| {
+                generation_of(&ObjectPath::from(object)).is_some() && number.parse::<u64>().is_ok()
+            });
         if is_unfinished && modified_micros(&entry)?.is_some_and(|micros| micros < older_than.as_micros()) {
             match fs::remove_file(entry.path()) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

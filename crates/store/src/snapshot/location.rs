@@ -171,7 +171,8 @@ mod tests {
     #[test]
     #[cfg(not(feature = "azure"))]
     fn what_is_not_built_in_says_how_to_build_it() {
-        let error = connect("az://container/prefix", &S3Options::default()).err().expect("it is not built in");
+        let error =
+            connect("az://container/prefix", &S3Options::default()).err().expect("it is not built in");
         assert_eq!(error.code(), "STL-0212");
         assert!(error.to_string().contains("`azure`"), "{error}");
     }

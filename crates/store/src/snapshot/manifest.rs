@@ -174,11 +174,8 @@ impl Manifest {
     }
 
     pub(super) fn line(&self) -> Line {
-        let identity = Identity {
-            stage: &self.stage,
-            partition: self.partition,
-            fold_version: self.fold_version,
-        };
+        let identity =
+            Identity { stage: &self.stage, partition: self.partition, fold_version: self.fold_version };
         Line::new(identity, &self.journal_topic_identity)
     }
 

@@ -125,8 +125,9 @@ impl Objects {
         let object = self.place_of(path);
         let detail = error.to_string();
         let says = |words: &[&str]| words.iter().any(|word| detail.contains(word));
-        let is_denied = matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })
-            || says(&["Permission denied", "Read-only file system", "Operation not permitted"]);
+        let is_denied =
+            matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })
+                || says(&["Permission denied", "Read-only file system", "Operation not permitted"]);
         if is_denied {
             return Error::SnapshotAccessDenied { operation, object, detail };
         }

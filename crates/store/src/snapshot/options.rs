@@ -61,7 +61,10 @@ impl SnapshotOptions {
         } else if self.concurrency == 0 {
             "concurrency is 0: at least 1 file has to be sent at a time".to_owned()
         } else if self.part_bytes < SMALLEST_PART_BYTES {
-            format!("part_bytes is {}: object stores take no less than {SMALLEST_PART_BYTES}", self.part_bytes)
+            format!(
+                "part_bytes is {}: object stores take no less than {SMALLEST_PART_BYTES}",
+                self.part_bytes
+            )
         } else {
             return Ok(());
         };

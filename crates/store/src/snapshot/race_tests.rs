@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use settle_types::Timestamp;
 
+use super::SnapshotFile;
 use super::testing::{GRACE_MINUTES, KEEP, Site, is_table, step};
+use super::upload::TimeLimit;
 use crate::StateStore;
 use crate::testing::{IDENTITY, contents};
 
@@ -19,7 +21,7 @@ fn what_no_snapshot_names_stays_for_the_grace_period() {
     let kept = site.upload(&repository, &mut store).manifest;
     step(&mut store, 2, "a");
     let torn = site.checkpoint(&mut store);
-    repository.upload_without_manifest(&torn, site.now).expect("the files are sent");
+    site.send(&repository, &torn);
     let left = site.objects().last().expect("there are objects").display().to_string() + "#1";
     fs::write(&left, "unfinished").expect("it is written");
     fs::write(site.path("repository/objects/README"), "not ours").expect("it is written");
@@ -76,7 +78,7 @@ fn a_collection_that_was_held_up_takes_nothing_from_a_later_upload() {
     let repository = site.repository();
     step(&mut store, 1, "a");
     let lost = site.checkpoint(&mut store);
-    repository.upload_without_manifest(&lost, site.now).expect("the files are sent");
+    site.send(&repository, &lost);
     site.stamp();
     site.pass_minutes(2 * GRACE_MINUTES);
     let garbage = repository.find_garbage(site.now).expect("it ends");
@@ -101,17 +103,14 @@ fn what_an_upload_relies_on_is_not_pushed_out_while_it_runs() {
     let (mut store, mut other) = (site.open("store"), site.open("other"));
     let repository = site.repository();
     step(&mut store, 1, "a");
-    site.upload(&repository, &mut store);
+    let first = site.upload(&repository, &mut store).manifest;
     site.pass_minutes(10 * GRACE_MINUTES);
     step(&mut store, 2, "a");
     let slow = site.checkpoint(&mut store);
     let expected = contents(&store, Timestamp::MIN);
-    // It looks for what it may rely on as it begins, and has not written its manifest yet.
-    let sent = repository.upload_without_manifest(&slow, site.now).expect("the files are sent");
+    // It looks for what it may rely on as it begins, and is slow from then on.
+    let sent = site.send(&repository, &slow);
     site.stamp();
-    assert!(!sent.is_empty());
-    let began = site.now;
-
     for number in 10..20 {
         step(&mut other, number, "b");
         site.upload(&site.repository(), &mut other);
@@ -119,9 +118,10 @@ fn what_an_upload_relies_on_is_not_pushed_out_while_it_runs() {
     site.pass_minutes(GRACE_MINUTES / 4);
     let collected = site.repository().collect_garbage(site.now).expect("it ends");
     assert_eq!((collected.manifests_removed, collected.objects_removed), (0, 0));
-    let uploaded = repository.upload(slow, began).expect("the upload ends");
-    assert!(uploaded.manifest.files.iter().filter(|file| is_table(&file.name)).count() >= 2);
-    assert_eq!(uploaded.files_sent, 0, "it relies on what was there");
+    let time = TimeLimit::start(Duration::from_secs(900));
+    let uploaded = repository.write_manifest(&slow, sent, time).expect("the upload ends");
+    let is_old_table = |file: &&SnapshotFile| is_table(&file.name) && first.files.contains(file);
+    assert_eq!(uploaded.manifest.files.iter().filter(is_old_table).count(), 1, "it relies on the first");
     assert_eq!(site.restored(&repository, &uploaded.manifest), expected);
 
     // Later they may go.
@@ -154,25 +154,21 @@ fn an_upload_that_takes_too_long_leaves_no_manifest() {
     step(&mut store, 1, "a");
     let repository = site.repository();
     let checkpoint = site.checkpoint(&mut store);
-    let long = Duration::from_secs(900);
-    for (files, manifest) in [(Duration::ZERO, long), (long, Duration::ZERO)] {
-        let error = repository.upload_within(&checkpoint, site.now, files, manifest).expect_err("no time");
-        assert_eq!(error.code(), "STL-0219");
-        assert!(site.manifests().is_empty());
-    }
-    // Time runs out while the manifest is being written.
+    let long = TimeLimit::start(Duration::from_secs(900));
+    let error = repository.send_files(&checkpoint, site.now, TimeLimit::start(Duration::ZERO));
+    assert_eq!(error.expect_err("there is no time").code(), "STL-0219");
+    // Time runs out before the manifest is written, while it is, or not at all.
     let mut was_late = false;
-    for micros in (0..200_000).step_by(50) {
-        let limit = Duration::from_micros(micros);
-        match repository.upload_within(&checkpoint, site.now, long, limit) {
-            Ok(_) => break,
-            Err(error) => assert_eq!(error.code(), "STL-0219"),
-        }
+    for micros in (0..2_000_000).step_by(50) {
+        let sent = repository.send_files(&checkpoint, site.now, long).expect("there is time");
+        let time = TimeLimit::start(Duration::from_micros(micros));
+        let Err(error) = repository.write_manifest(&checkpoint, sent, time) else { break };
+        assert_eq!(error.code(), "STL-0219");
         was_late = true;
         assert!(site.manifests().is_empty(), "after {micros} µs");
     }
     assert!(was_late);
-    repository.upload(checkpoint, site.now).expect("there is time");
+    assert_eq!(site.manifests().len(), 1);
 }
 
 #[test]

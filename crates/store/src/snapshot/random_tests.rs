@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use settle_types::Timestamp;
 
-use super::testing::{Contents, Site, step};
+use super::testing::{Contents, GRACE_MINUTES, Site, step};
+use super::upload::{SentFile, TimeLimit};
 use super::{Manifest, SnapshotRepository};
 use crate::testing::{IDENTITY, TestRow, TestStore, contents};
 use crate::{Checkpoint, MemoryStore, StateStore};
@@ -17,8 +19,12 @@ enum Operation {
     /// New tables take the place of all others.
     Compact,
     Upload,
-    /// Sends the files and ends there: a crash.
-    TornUpload,
+    /// Begins an upload that takes its time, or never ends.
+    BeginUpload,
+    /// Ends the one that was begun, if that is not too long ago.
+    EndUpload,
+    /// Another process, which believes that the partition is its own, uploads the same state from its own files.
+    UploadOfAnother,
     /// Makes a checkpoint that is uploaded later, when the process has long lost the partition.
     Keep,
     UploadKept,
@@ -39,7 +45,9 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         6 => (1_u32..6).prop_map(Operation::Apply),
         1 => Just(Operation::Compact),
         6 => Just(Operation::Upload),
-        1 => Just(Operation::TornUpload),
+        4 => Just(Operation::BeginUpload),
+        4 => Just(Operation::EndUpload),
+        3 => Just(Operation::UploadOfAnother),
         2 => Just(Operation::Keep),
         2 => Just(Operation::UploadKept),
         2 => Just(Operation::FindGarbage),
@@ -47,8 +55,15 @@ fn any_operation() -> impl Strategy<Value = Operation> {
         3 => Just(Operation::Collect),
         2 => Just(Operation::Restore),
         1 => Just(Operation::Restart),
-        6 => prop_oneof![1_i64..20, 40_i64..90, Just(200_i64)].prop_map(Operation::Pass),
+        6 => prop_oneof![2 => 1_i64..14, 1 => 40_i64..90, 1 => Just(200_i64)].prop_map(Operation::Pass),
     ]
+}
+
+/// An upload that has sent its files.
+struct Begun {
+    checkpoint: Checkpoint,
+    sent: Vec<SentFile>,
+    minutes: i64,
 }
 
 struct Model {
@@ -56,11 +71,12 @@ struct Model {
     repository: SnapshotRepository,
     /// None only while it is replaced.
     store: Option<TestStore>,
-    stores: usize,
     memory: MemoryStore<TestRow>,
     /// What the state was at each offset; it is the same for all who folded so far.
     history: BTreeMap<u64, Contents>,
     kept: Option<Checkpoint>,
+    begun: Option<Begun>,
+    other: TestStore,
     garbage: Option<super::garbage::Garbage>,
     uploads: usize,
     removed: usize,
@@ -70,16 +86,18 @@ impl Model {
     fn new() -> Self {
         let site = Site::new();
         let repository = site.repository();
-        let store = Some(site.open("stores/0"));
+        let store = Some(site.open("store"));
+        let other = site.open("other");
         let memory = MemoryStore::new(IDENTITY);
         Self {
             site,
             repository,
             store,
-            stores: 0,
             memory,
             history: BTreeMap::new(),
             kept: None,
+            begun: None,
+            other,
             garbage: None,
             uploads: 0,
             removed: 0,
@@ -95,12 +113,25 @@ impl Model {
                     self.upload(checkpoint);
                 }
             }
-            Operation::TornUpload => {
+            Operation::BeginUpload => {
                 if let Some(checkpoint) = self.checkpoint() {
-                    let now = self.site.now;
-                    self.repository.upload_without_manifest(&checkpoint, now).expect("the files are sent");
+                    let sent = self.site.send(&self.repository, &checkpoint);
+                    self.begun = Some(Begun { checkpoint, sent, minutes: self.minutes() });
                 }
             }
+            Operation::EndUpload => {
+                let Some(begun) = self.begun.take() else { return };
+                // A quarter of the grace period. A repository that was opened meanwhile is as good: the first half
+                // and the second share nothing but what was sent.
+                if self.minutes() - begun.minutes < GRACE_MINUTES / 4 {
+                    let time = TimeLimit::start(Duration::from_secs(900));
+                    self.repository
+                        .write_manifest(&begun.checkpoint, begun.sent, time)
+                        .expect("the upload ends");
+                    self.uploads += 1;
+                }
+            }
+            Operation::UploadOfAnother => self.upload_of_another(),
             Operation::Keep => self.kept = self.checkpoint(),
             Operation::UploadKept => {
                 if let Some(checkpoint) = self.kept.take() {
@@ -141,10 +172,8 @@ impl Model {
     }
 
     fn checkpoint(&mut self) -> Option<Checkpoint> {
-        self.stores += 1;
-        let into = self.site.path(&format!("checkpoints/{}", self.stores));
-        let now = self.site.now;
-        self.store().checkpoint(&into, now).expect("the store is copied")
+        let store = self.store.as_mut().expect("the store is open");
+        self.site.try_checkpoint(store)
     }
 
     fn upload(&mut self, checkpoint: Checkpoint) {
@@ -152,22 +181,32 @@ impl Model {
         self.uploads += 1;
     }
 
+    fn minutes(&self) -> i64 {
+        self.site.now.as_micros() / 60_000_000
+    }
+
+    fn upload_of_another(&mut self) {
+        let end = self.memory.progress().map_or(0, |progress| progress.journal_next_offset);
+        let from = self.other.progress().map_or(0, |progress| progress.journal_next_offset);
+        replay(&mut self.other, from, end);
+        if end > 0 {
+            self.site.upload(&self.site.repository(), &mut self.other);
+            self.uploads += 1;
+        }
+    }
+
     fn restore(&mut self) {
         self.store = None;
-        self.stores += 1;
-        let name = format!("stores/{}", self.stores);
-        let path = self.site.path(&name);
+        let path = self.site.new_path("stores");
         let restored = self.repository.restore_newest(IDENTITY, "", &path).expect("what is kept is whole");
-        let mut store = self.site.open(&name);
+        let mut store = self.site.open_at(&path);
         let from = restored.map_or(0, |manifest| manifest.journal_next_offset);
         if from > 0 {
             assert_eq!(contents(&store, Timestamp::MIN), self.history[&from]);
         }
         // The journal's tail is replayed.
         let end = self.memory.progress().map_or(0, |progress| progress.journal_next_offset);
-        for number in from + 1..=end {
-            step(&mut store, u32::try_from(number).expect("the test takes few steps"), "a");
-        }
+        replay(&mut store, from, end);
         assert_eq!(contents(&store, Timestamp::MIN), contents(&self.memory, Timestamp::MIN));
         self.store = Some(store);
     }
@@ -188,6 +227,12 @@ impl Model {
         }
         assert_eq!(manifests.is_empty(), self.uploads == 0, "there is always one once there was one");
         manifests
+    }
+}
+
+fn replay(store: &mut TestStore, from: u64, end: u64) {
+    for number in from + 1..=end {
+        step(store, u32::try_from(number).expect("the test takes few steps"), "a");
     }
 }
 
@@ -221,7 +266,7 @@ fn a_long_life_collects_what_it_leaves_behind() {
             Operation::Apply(3),
             compact,
             Operation::Upload,
-            Operation::TornUpload,
+            Operation::BeginUpload,
             Operation::Pass(200),
             Operation::FindGarbage,
             Operation::Restore,

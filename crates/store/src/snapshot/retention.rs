@@ -124,7 +124,8 @@ mod tests {
 
     /// Offsets that are kept, of manifests in one line given as offset and age in hours.
     fn kept_of(manifests: &[(u64, i64)]) -> Vec<u64> {
-        let names = manifests.iter().map(|(offset, hours_ago)| name("m/authorize/1/none", *offset, 1, *hours_ago));
+        let names =
+            manifests.iter().map(|(offset, hours_ago)| name("m/authorize/1/none", *offset, 1, *hours_ago));
         let sorted = sort_out(names.collect(), Timestamp::EPOCH, &options());
         assert_eq!(sorted.kept.len() + sorted.expired.len(), manifests.len());
         sorted.kept.iter().map(|name| name.journal_next_offset).collect()

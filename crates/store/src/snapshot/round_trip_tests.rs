@@ -39,9 +39,10 @@ fn a_restored_store_holds_what_was_uploaded_and_goes_on() {
     assert_eq!(repository.latest(IDENTITY, "").expect("it can be listed").as_ref(), Some(manifest));
     repository.verify(manifest).expect("it is whole");
     let kept = repository.kept(IDENTITY, "").expect("it can be listed");
-    assert_eq!(kept.iter().map(|kept| (kept.journal_next_offset, kept.written_at)).collect::<Vec<_>>(), [(
-        40, site.now
-    )]);
+    assert_eq!(
+        kept.iter().map(|kept| (kept.journal_next_offset, kept.written_at)).collect::<Vec<_>>(),
+        [(40, site.now)]
+    );
     let restored = repository.restore_newest(IDENTITY, "", &site.path("again")).expect("it is whole");
     assert_eq!(restored.as_ref(), Some(manifest));
     let mut again = site.open("again");
@@ -57,7 +58,8 @@ fn only_new_files_are_sent_and_hashed() {
     let mut store = site.open("store");
     let repository = site.repository();
     let mut before: Option<Manifest> = None;
-    for number in 1..=4 {
+    // With a fourth table, RocksDB would begin to compact.
+    for number in 1..=2 {
         step(&mut store, number, "a");
         let objects_before = site.objects().len();
         // Much later: the objects are older than the grace period, and the snapshot that names them is not gone.
@@ -70,17 +72,19 @@ fn only_new_files_are_sent_and_hashed() {
         assert_eq!(uploaded.files_sent, new.len(), "step {number}");
         assert_eq!(uploaded.bytes_sent, new.iter().map(|file| file.size).sum::<u64>());
         assert_eq!(new.iter().filter(|file| is_table(&file.name)).count(), 1, "step {number}");
-        let unchanged_tables =
-            uploaded.manifest.files.iter().filter(|file| is_table(&file.name) && !is_new(file.hash)).count();
-        assert!(unchanged_tables > 0, "RocksDB has compacted, and nothing was tested");
-        assert_eq!(uploaded.files_hashed, uploaded.manifest.files.len() - unchanged_tables, "step {number}");
+        // The log of RocksDB, which stays empty, is the same file too.
+        let is_linked = |name: &str| is_table(name) || name.ends_with(".log");
+        let linked =
+            uploaded.manifest.files.iter().filter(|file| is_linked(&file.name) && !is_new(file.hash)).count();
+        assert!(linked > 1, "RocksDB has compacted, and nothing was tested");
+        assert_eq!(uploaded.files_hashed, uploaded.manifest.files.len() - linked, "step {number}");
     }
     // A process that starts knows no hashes, and sends what is new all the same.
-    step(&mut store, 5, "a");
+    step(&mut store, 3, "a");
     let uploaded = site.upload(&site.repository(), &mut store);
     assert_eq!(uploaded.files_hashed, uploaded.manifest.files.len());
-    assert_eq!(uploaded.manifest.files.iter().filter(|file| is_table(&file.name)).count(), 5);
-    assert!(uploaded.files_sent < uploaded.manifest.files.len() - 3);
+    assert_eq!(uploaded.manifest.files.iter().filter(|file| is_table(&file.name)).count(), 3);
+    assert!(uploaded.files_sent <= uploaded.manifest.files.len() - 2);
 }
 
 #[test]
@@ -117,7 +121,11 @@ fn snapshots_of_others_are_not_found() {
         (IDENTITY, "kCzAF5hBSCujrRbRLKBbJg"),
     ];
     for (identity, topic) in others {
-        assert_eq!(repository.latest(identity, topic).expect("it can be listed"), None, "{identity:?} {topic}");
+        assert_eq!(
+            repository.latest(identity, topic).expect("it can be listed"),
+            None,
+            "{identity:?} {topic}"
+        );
         let restored = repository.restore_newest(identity, topic, &site.path("again"));
         assert_eq!(restored.expect("it can be listed"), None, "{identity:?} {topic}");
     }

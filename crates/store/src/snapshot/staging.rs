@@ -90,7 +90,8 @@ fn lock_directory(path: &Path, target: &Path) -> Result<File, Error> {
         Err(TryLockError::Error(error)) => return Err(failed(&error)),
     }
     let held = lock.metadata().map_err(|error| failed(&error))?;
-    let is_in_place = fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()));
+    let is_in_place =
+        fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (held.dev(), held.ino()));
     if is_in_place { Ok(lock) } else { Err(locked("another process has just restored it")) }
 }
 

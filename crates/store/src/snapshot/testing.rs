@@ -10,6 +10,7 @@ use settle_engine::StateKey;
 use settle_types::Timestamp;
 use tempfile::TempDir;
 
+use super::upload::{SentFile, TimeLimit};
 use super::{Manifest, SnapshotOptions, SnapshotRepository, Uploaded};
 use crate::testing::{IDENTITY, TestRow, TestStore, apply, contents, kept, key, progress};
 use crate::{Checkpoint, Progress, Resources, StateStore, Store, StoreOptions};
@@ -28,18 +29,19 @@ pub(super) struct Site {
     pub(super) now: Timestamp,
     /// Files of the repository and the times that they were given.
     stamped: HashMap<PathBuf, SystemTime>,
-    checkpoints: usize,
+    names: usize,
 }
 
 impl Site {
     pub(super) fn new() -> Self {
-        let resources = Resources::new(StoreOptions { memtable_bytes: 256 * 1024, ..StoreOptions::default() });
+        let resources =
+            Resources::new(StoreOptions { memtable_bytes: 256 * 1024, ..StoreOptions::default() });
         Self {
             root: tempfile::tempdir().expect("a temporary directory"),
             resources: resources.expect("the options work"),
             now: Timestamp::from_micros(START * 1_000_000),
             stamped: HashMap::new(),
-            checkpoints: 0,
+            names: 0,
         }
     }
 
@@ -67,7 +69,11 @@ impl Site {
     }
 
     pub(super) fn open(&self, name: &str) -> TestStore {
-        Store::open(&self.path(name), &self.resources, IDENTITY).expect("the store opens")
+        self.open_at(&self.path(name))
+    }
+
+    pub(super) fn open_at(&self, path: &Path) -> TestStore {
+        Store::open(path, &self.resources, IDENTITY).expect("the store opens")
     }
 
     pub(super) fn pass_minutes(&mut self, minutes: i64) {
@@ -75,9 +81,19 @@ impl Site {
     }
 
     pub(super) fn checkpoint(&mut self, store: &mut TestStore) -> Checkpoint {
-        self.checkpoints += 1;
-        let into = self.path(&format!("checkpoints/{}", self.checkpoints));
-        store.checkpoint(&into, self.now).expect("the store is copied").expect("it holds something")
+        self.try_checkpoint(store).expect("it holds something")
+    }
+
+    /// None if the store is empty.
+    pub(super) fn try_checkpoint(&mut self, store: &mut TestStore) -> Option<Checkpoint> {
+        let into = self.new_path("checkpoints");
+        store.checkpoint(&into, self.now).expect("the store is copied")
+    }
+
+    /// A path under this directory that nobody else has.
+    pub(super) fn new_path(&mut self, directory: &str) -> PathBuf {
+        self.names += 1;
+        self.path(&format!("{directory}/{}", self.names))
     }
 
     /// Uploads what the store holds now.
@@ -88,12 +104,19 @@ impl Site {
         uploaded
     }
 
+    /// Sends the files of a checkpoint and no manifest: what an upload has done before its end, or a crash.
+    pub(super) fn send(&self, repository: &SnapshotRepository, checkpoint: &Checkpoint) -> Vec<SentFile> {
+        let time = TimeLimit::start(Self::options().upload_limit());
+        repository.send_files(checkpoint, self.now, time).expect("the files are sent")
+    }
+
     /// Gives what was written since the last call the time of the clock.
     pub(super) fn stamp(&mut self) {
         let micros = u64::try_from(self.now.as_micros()).expect("the clock is after the epoch");
         let now = UNIX_EPOCH + Duration::from_micros(micros);
         for path in self.repository_files("") {
-            let modified = fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("it has a time");
+            let modified =
+                fs::metadata(&path).and_then(|metadata| metadata.modified()).expect("it has a time");
             if self.stamped.get(&path) != Some(&modified) {
                 let file = File::options().write(true).open(&path).expect("it opens");
                 file.set_modified(now).expect("its time is set");
@@ -127,16 +150,16 @@ impl Site {
 
     /// What a restore of this snapshot gives.
     pub(super) fn restored(&mut self, repository: &SnapshotRepository, manifest: &Manifest) -> Contents {
-        self.checkpoints += 1;
-        let name = format!("restored/{}", self.checkpoints);
-        repository.restore(manifest, &self.path(&name)).expect("the snapshot is whole");
-        contents(&self.open(&name), Timestamp::MIN)
+        let path = self.new_path("restored");
+        repository.restore(manifest, &path).expect("the snapshot is whole");
+        contents(&self.open_at(&path), Timestamp::MIN)
     }
 }
 
 /// The object of a file of a snapshot, as a path on disk.
 pub(super) fn object_of(site: &Site, manifest: &Manifest, is_wanted: impl Fn(&str) -> bool) -> PathBuf {
-    let file = manifest.files.iter().find(|file| is_wanted(&file.name)).expect("the snapshot has such a file");
+    let file =
+        manifest.files.iter().find(|file| is_wanted(&file.name)).expect("the snapshot has such a file");
     site.path("repository").join(file.object().as_ref())
 }
 

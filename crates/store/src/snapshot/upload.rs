@@ -43,7 +43,7 @@ pub(super) struct SentFile {
 
 /// The time that an upload may take.
 #[derive(Clone, Copy)]
-struct TimeLimit {
+pub(super) struct TimeLimit {
     limit: Duration,
     ends_at: Instant,
 }
@@ -59,30 +59,8 @@ impl SnapshotRepository {
         self.write_manifest(&checkpoint, sent, time)
     }
 
-    /// An upload that ends before its manifest: what a crash leaves behind.
-    #[cfg(test)]
-    pub(super) fn upload_without_manifest(
-        &self,
-        checkpoint: &Checkpoint,
-        now: Timestamp,
-    ) -> Result<Vec<SentFile>, Error> {
-        self.send_files(checkpoint, now, TimeLimit::start(self.options.upload_limit()))
-    }
-
-    /// An upload with another limit than that of the options.
-    #[cfg(test)]
-    pub(super) fn upload_within(
-        &self,
-        checkpoint: &Checkpoint,
-        now: Timestamp,
-        files: Duration,
-        manifest: Duration,
-    ) -> Result<Uploaded, Error> {
-        let sent = self.send_files(checkpoint, now, TimeLimit::start(files))?;
-        self.write_manifest(checkpoint, sent, TimeLimit::start(manifest))
-    }
-
-    fn send_files(
+    /// The first half: after it, everything is there but the manifest.
+    pub(super) fn send_files(
         &self,
         checkpoint: &Checkpoint,
         now: Timestamp,
@@ -116,15 +94,15 @@ impl SnapshotRepository {
         let at_risk = before(now, options.superseded).saturating_add(options.grace);
         let mut manifests = 0;
         for name in self.newest_first(line)? {
-            // A line that has not gone on for so long may be removed as a whole.
-            if manifests == options.keep || name.written_at < at_risk {
+            if manifests == options.keep {
                 break;
             }
             match self.read_manifest(&name) {
                 Ok(manifest) => {
                     manifests += 1;
-                    for file in manifest.files {
-                        known.entry(file.hash).or_insert(file.generation);
+                    // A line that has not gone on for so long may be removed as a whole.
+                    if name.written_at >= at_risk {
+                        known.extend(manifest.files.into_iter().map(|file| (file.hash, file.generation)));
                     }
                 }
                 Err(error) if error.is_cured_by_an_older_snapshot() => {
@@ -188,7 +166,8 @@ impl SnapshotRepository {
                 self.put_in_parts(local, hash, &path, time)?;
                 return Ok(true);
             }
-            let content = local.read_all(hash).inspect_err(|_| self.hashes.forget(local.store, &local.name))?;
+            let content =
+                local.read_all(hash).inspect_err(|_| self.hashes.forget(local.store, &local.name))?;
             if found.is_some() {
                 // It has the hash in its name and another size: it is damaged.
                 self.objects.replace(&path, content)?;
@@ -239,7 +218,8 @@ impl SnapshotRepository {
         }
     }
 
-    fn write_manifest(
+    /// The second half, within the same time limit.
+    pub(super) fn write_manifest(
         &self,
         checkpoint: &Checkpoint,
         sent: Vec<SentFile>,
@@ -299,12 +279,18 @@ impl SnapshotRepository {
 }
 
 impl TimeLimit {
-    #[expect(clippy::disallowed_methods, reason = "how long a transfer takes decides nothing but whether it goes on")]
-    fn start(limit: Duration) -> Self {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a transfer takes decides nothing but whether it goes on"
+    )]
+    pub(super) fn start(limit: Duration) -> Self {
         Self { limit, ends_at: Instant::now() + limit }
     }
 
-    #[expect(clippy::disallowed_methods, reason = "how long a transfer takes decides nothing but whether it goes on")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how long a transfer takes decides nothing but whether it goes on"
+    )]
     fn check(&self) -> Result<(), Error> {
         if Instant::now() < self.ends_at {
             return Ok(());

@@ -182,7 +182,8 @@ impl Authorize<'_> {
         }
         let has_key = decision.key_expires_at.is_some_and(|expires_at| expires_at > now);
         if has_key != is_first || decision.key_expires_at.is_some() != is_first {
-            let detail = format!("{outcome:?} with the key used until {:?} at {now}", decision.key_expires_at);
+            let detail =
+                format!("{outcome:?} with the key used until {:?} at {now}", decision.key_expires_at);
             self.findings.add(Invariant::I8, place, detail);
         }
         if decision.first.is_some() != is_answer {

@@ -69,7 +69,11 @@ impl Batches {
             findings.add(Invariant::Batch, place, format!("{batch_id} is closed"));
         }
         if (batch.merchant_id.as_str(), batch.currency.as_str()) != (merchant_id, currency) {
-            findings.add(Invariant::Batch, place, format!("{batch_id} is not of {merchant_id} in {currency}"));
+            findings.add(
+                Invariant::Batch,
+                place,
+                format!("{batch_id} is not of {merchant_id} in {currency}"),
+            );
         }
         Some(batch)
     }
@@ -126,12 +130,7 @@ impl Batches {
         self.cursors.insert(owner, Cursor { open: None, carried_minor: closed.carried_out_minor });
     }
 
-    pub(super) fn released(
-        &mut self,
-        place: Place<'_>,
-        released: &ReserveReleased,
-        findings: &mut Findings,
-    ) {
+    pub(super) fn released(&mut self, place: Place<'_>, released: &ReserveReleased, findings: &mut Findings) {
         let kept = self.batches.get_mut(&released.from_batch_id).map(|batch| &mut batch.reserve_minor);
         let kept = kept.map(std::mem::take);
         let amount = released.amount_minor;
@@ -146,12 +145,8 @@ impl Batches {
 
 /// What the batch owes the merchant (docs/worked-example.md).
 fn net(totals: &BatchTotals) -> i128 {
-    let owed = [
-        totals.carried_in_minor,
-        totals.sales_minor,
-        totals.reversals_minor,
-        totals.reserve_released_minor,
-    ];
+    let owed =
+        [totals.carried_in_minor, totals.sales_minor, totals.reversals_minor, totals.reserve_released_minor];
     let due = [totals.fees_minor, totals.refunds_minor, totals.chargebacks_minor];
     owed.map(i128::from).iter().sum::<i128>() - due.map(i128::from).iter().sum::<i128>()
 }

@@ -42,7 +42,9 @@ impl<T: DeserializeOwned> Inputs<T> {
 impl<T> Inputs<T> {
     /// The records with their partitions, in order.
     pub(super) fn records(&self) -> impl Iterator<Item = (i32, &InputRecord<T>)> {
-        self.partitions.iter().flat_map(|(partition, records)| records.iter().map(|record| (*partition, record)))
+        self.partitions
+            .iter()
+            .flat_map(|(partition, records)| records.iter().map(|record| (*partition, record)))
     }
 
     pub(super) fn find(&self, position: &SourcePosition) -> Option<&InputRecord<T>> {

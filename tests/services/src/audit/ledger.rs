@@ -280,13 +280,8 @@ mod tests {
         }
         assert_eq!(rows.len(), 7, "{rows:?}");
         for (name, rows) in rows {
-            let posting = Posting {
-                name,
-                merchant_id: "m",
-                payment_method: "CARD",
-                currency: "EUR",
-                amounts: [5, 3],
-            };
+            let posting =
+                Posting { name, merchant_id: "m", payment_method: "CARD", currency: "EUR", amounts: [5, 3] };
             let entries = posting.entries();
             let found: Vec<_> =
                 entries.chunks(2).map(|pair| (pair[0].account.clone(), pair[1].account.clone())).collect();

@@ -124,7 +124,9 @@ pub enum ReadError {
         end: i64,
     },
     /// The records did not come in time.
-    #[error("{topic}: partitions {partitions:?} were not read to their ends in time; last error: {last_error}")]
+    #[error(
+        "{topic}: partitions {partitions:?} were not read to their ends in time; last error: {last_error}"
+    )]
     NotReached {
         /// Topic.
         topic: String,
@@ -288,7 +290,8 @@ impl Reader {
                 if *of_topic != topic {
                     continue;
                 }
-                let content = self.read.topics.entry(topic.clone()).or_default().entry(*partition).or_default();
+                let content =
+                    self.read.topics.entry(topic.clone()).or_default().entry(*partition).or_default();
                 (content.start, content.end) = (*start, *end);
                 let read_up_to = *self.next_offsets.entry((topic.clone(), *partition)).or_insert(*start);
                 // An earlier call may have ended in an error, in the middle of the partition.
@@ -312,7 +315,12 @@ impl Reader {
     }
 
     /// Polls until each partition of the one assigned topic has come to its end.
-    fn drain(&mut self, topic: &str, mut unread: BTreeSet<i32>, deadline: &Deadline) -> Result<(), ReadError> {
+    fn drain(
+        &mut self,
+        topic: &str,
+        mut unread: BTreeSet<i32>,
+        deadline: &Deadline,
+    ) -> Result<(), ReadError> {
         let mut last_error = "none".to_owned();
         let of_topic = self.read.topics.entry(topic.to_owned()).or_default();
         while !unread.is_empty() && !deadline.is_over() {

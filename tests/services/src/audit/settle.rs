@@ -197,7 +197,11 @@ impl Settle<'_> {
             }
             (SettlementOutcome::Invalid, None, None) => {}
             (outcome, ..) => {
-                self.findings.add(Invariant::Format, place, format!("{outcome:?} with parts of another outcome"));
+                self.findings.add(
+                    Invariant::Format,
+                    place,
+                    format!("{outcome:?} with parts of another outcome"),
+                );
             }
         }
         let code = decision.reasons.first().map(|reason| reason.code.clone());
@@ -322,19 +326,18 @@ impl Settle<'_> {
         let mut chain = Chain::default();
         let mut wanted = std::mem::take(&mut self.wanted.transactions);
         let count = &mut self.report.ledger_transactions;
-        let each =
-            |place: Place<'_>, _: &Record, transaction: LedgerTransaction, findings: &mut Findings| {
-                *count += 1;
-                chain.follow(place, &transaction, sums, findings);
-                match wanted.remove(&transaction.sequence) {
-                    Some(of_event) => {
-                        findings.equal(Invariant::Posting, place, "transaction", &transaction, &of_event);
-                    }
-                    None => {
-                        findings.add(Invariant::Posting, place, "no event posted it, or it stands here again");
-                    }
+        let each = |place: Place<'_>, _: &Record, transaction: LedgerTransaction, findings: &mut Findings| {
+            *count += 1;
+            chain.follow(place, &transaction, sums, findings);
+            match wanted.remove(&transaction.sequence) {
+                Some(of_event) => {
+                    findings.equal(Invariant::Posting, place, "transaction", &transaction, &of_event);
                 }
-            };
+                None => {
+                    findings.add(Invariant::Posting, place, "no event posted it, or it stands here again");
+                }
+            }
+        };
         values(read, topic::LEDGER_TRANSACTIONS, partition, self.findings, each);
         for transaction in wanted.into_values() {
             let place = format!("{} {}", topic::LEDGER_TRANSACTIONS, transaction.transaction_id);
@@ -374,7 +377,9 @@ impl Settle<'_> {
                 }
                 match wanted.remove(&result.approved.decision_id) {
                     Some(of_event) => findings.equal(Invariant::Result, place, "result", &result, &of_event),
-                    None => findings.add(Invariant::Result, place, "nothing was refused, or it stands here again"),
+                    None => {
+                        findings.add(Invariant::Result, place, "nothing was refused, or it stands here again")
+                    }
                 }
             };
             // What cannot be read was written by somebody else; AUTHORIZE has to call it INVALID.

@@ -1,6 +1,7 @@
 //! One broker: how it is started, stopped, killed, paused, and when it counts as ready.
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -137,8 +138,8 @@ impl Broker {
     }
 
     /// Where it listens for clients: what a proxy connects to.
-    pub fn listen_address(&self) -> String {
-        format!("127.0.0.1:{}", self.ports.client.number())
+    pub fn listen_address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.ports.client.number()))
     }
 
     /// Where clients are told to find it: itself, or its proxy.

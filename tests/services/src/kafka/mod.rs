@@ -15,6 +15,7 @@ mod target;
 mod tool;
 
 use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::thread;
 
@@ -25,6 +26,7 @@ pub use options::{Jvm, Options, Scram, Security, User};
 pub use target::Target;
 pub use tool::{tool, tool_with_input};
 
+use crate::proxy::Proxy;
 use crate::tls::Authority;
 use crate::{Error, Installed, Result, install, random};
 use settings::{BrokerPorts, Layout};
@@ -85,6 +87,21 @@ impl Cluster {
         let cluster = Self { brokers, options, installed, authority, ca_file, folder: Some(folder) };
         cluster.wait_until_complete()?;
         Ok(cluster)
+    }
+
+    /// As [`Cluster::start`], with a proxy before each broker: `proxies[i]` stands before `broker(i)`, and
+    /// clients never learn another address. Only for [`Security::Plaintext`] can the proxies read requests.
+    pub fn start_behind_proxies(mut options: Options) -> Result<(Self, Vec<Proxy>)> {
+        let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+        let proxies = (0..options.brokers)
+            .map(|_| Proxy::start(0, nowhere).map_err(Error::io("start a proxy")))
+            .collect::<Result<Vec<_>>>()?;
+        options.advertised_ports = Some(proxies.iter().map(Proxy::port).collect());
+        let cluster = Self::start(options)?;
+        for (proxy, broker) in proxies.iter().zip(&cluster.brokers) {
+            proxy.set_upstream(broker.listen_address());
+        }
+        Ok((cluster, proxies))
     }
 
     /// Waits until every broker answers and knows all brokers. Bounded.

@@ -25,9 +25,14 @@ pub(crate) fn plaintext(bootstrap: &str) -> Vec<(String, String)> {
 
 /// Produces a record to partition 0 and waits until the brokers have it.
 pub(crate) fn produce(settings: &[(String, String)], topic: &str, payload: &str) -> Result<(), String> {
+    produce_bytes(settings, topic, payload.as_bytes())
+}
+
+/// [`produce`] for what is no text.
+pub(crate) fn produce_bytes(settings: &[(String, String)], topic: &str, payload: &[u8]) -> Result<(), String> {
     let producer: BaseProducer =
         config(settings).set("message.timeout.ms", "50000").set("acks", "all").create().map_err(to_text)?;
-    let record = BaseRecord::<(), str>::to(topic).partition(0).payload(payload);
+    let record = BaseRecord::<(), [u8]>::to(topic).partition(0).payload(payload);
     producer.send(record).map_err(|(error, _)| error.to_string())?;
     producer.flush(PATIENCE).map_err(to_text)?;
     if producer.in_flight_count() == 0 { Ok(()) } else { Err("the record is still in flight".to_owned()) }
@@ -58,9 +63,9 @@ pub(crate) fn consume(settings: &[(String, String)], topic: &str, count: usize) 
 }
 
 /// Asks for the brokers; the error is what a client with these settings meets.
-pub(crate) fn connect(settings: &[(String, String)]) -> Result<usize, String> {
+pub(crate) fn connect(settings: &[(String, String)], patience: Duration) -> Result<usize, String> {
     let consumer: BaseConsumer = config(settings).create().map_err(to_text)?;
-    let metadata = consumer.fetch_metadata(None, Duration::from_secs(15)).map_err(to_text)?;
+    let metadata = consumer.fetch_metadata(None, patience).map_err(to_text)?;
     Ok(metadata.brokers().len())
 }
 

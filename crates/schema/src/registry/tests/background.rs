@@ -187,7 +187,8 @@ fn the_cache_is_bounded_and_keeps_what_is_written_with() {
 
 #[test]
 fn schemas_that_cannot_be_used_say_why() {
-    let with_references = r#"{"schema": "\"string\"", "references": [{"name": "a", "subject": "s", "version": 1}]}"#;
+    let with_references =
+        r#"{"schema": "\"string\"", "references": [{"name": "a", "subject": "s", "version": 1}]}"#;
     let cases = [
         (r#"{"schema": "syntax = \"proto3\";", "schemaType": "PROTOBUF"}"#.to_owned(), "PROTOBUF"),
         (with_references.to_owned(), "other subjects"),
@@ -202,7 +203,10 @@ fn schemas_that_cannot_be_used_say_why() {
         server.answer(&format!("GET /schemas/ids/{id}"), 200, body);
         let bytes = payout_with_id(id);
         let error = decode_when_known(&mut schemas, &bytes).expect_err("not usable");
-        assert!(matches!(&error, DecodeError::UnusableSchema { what, .. } if what.contains(expected)), "{error}");
+        assert!(
+            matches!(&error, DecodeError::UnusableSchema { what, .. } if what.contains(expected)),
+            "{error}"
+        );
         assert_eq!(error.reason_code(), settle_types::reason::UNDECODABLE);
         let json = schemas.to_json_string(&bytes);
         assert_eq!(json, Ok(Err(error)));
@@ -225,7 +229,11 @@ fn the_thread_ends_with_the_last_handle() {
     let failing = schemas.decode::<Payout>(&payout_with_id(31));
     assert_eq!(failing, Err(PendingSchema { id: 31 }));
     server.answer("GET /schemas/ids/31", 200, schema_body(BuiltIn::Payout.text()));
-    assert_eq!(decode_when_known(&mut schemas, &payout_with_id(31)), Ok(a_payout()), "a worker's handle counts");
+    assert_eq!(
+        decode_when_known(&mut schemas, &payout_with_id(31)),
+        Ok(a_payout()),
+        "a worker's handle counts"
+    );
     drop(schemas);
     std::thread::sleep(Duration::from_millis(50));
     let asked = server.lines().len();

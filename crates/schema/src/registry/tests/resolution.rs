@@ -180,9 +180,9 @@ fn any_value(schema: &Schema, field: &str, names: &NamesRef<'_>, chance: &mut Ch
             let value = any_value(&union.variants()[index], field, names, chance);
             Value::Union(u32::try_from(index).expect("few branches"), Box::new(value))
         }
-        Schema::Array(array) => {
-            Value::Array((0..chance.below(3)).map(|_| any_value(&array.items, field, names, chance)).collect())
-        }
+        Schema::Array(array) => Value::Array(
+            (0..chance.below(3)).map(|_| any_value(&array.items, field, names, chance)).collect(),
+        ),
         Schema::Map(map) => {
             let entry = |_| (any_text("key", chance), any_value(&map.types, field, names, chance));
             Value::Map((0..2).map(entry).collect())
@@ -259,11 +259,15 @@ impl Model<'_> {
                 });
                 resolved.collect::<Option<_>>().map(Value::Map)
             }
-            (Schema::Long | Schema::TimestampMicros, Value::Int(number), _) => Some(Value::Long(i64::from(*number))),
+            (Schema::Long | Schema::TimestampMicros, Value::Int(number), _) => {
+                Some(Value::Long(i64::from(*number)))
+            }
             (Schema::Long | Schema::TimestampMicros, Value::Long(number), _) => Some(Value::Long(*number)),
             (Schema::Int | Schema::Date, Value::Int(number), _) => Some(Value::Int(*number)),
             (Schema::String, Value::String(text), _) => Some(Value::String(text.clone())),
-            (Schema::String, Value::Bytes(bytes), _) => String::from_utf8(bytes.clone()).ok().map(Value::String),
+            (Schema::String, Value::Bytes(bytes), _) => {
+                String::from_utf8(bytes.clone()).ok().map(Value::String)
+            }
             (Schema::Boolean, Value::Boolean(flag), _) => Some(Value::Boolean(*flag)),
             _ => None,
         }
@@ -421,14 +425,42 @@ fn what_no_record_can_be_read_across_is_named() {
     let text = BuiltIn::PaymentRequested.text();
     let ours = Schema::parse_str(text).expect("a built-in schema");
     let cases = [
-        ("timestamp-micros", "timestamp-millis", "requested_at is long (timestamp-millis), expected long (timestamp-micros)"),
+        (
+            "timestamp-micros",
+            "timestamp-millis",
+            "requested_at is long (timestamp-millis), expected long (timestamp-micros)",
+        ),
         ("timestamp-micros", "local-timestamp-micros", "requested_at is long (local-timestamp-micros)"),
-        (r#""name": "priority", "type": "int""#, r#""name": "priority", "type": "long""#, "priority is long, expected int"),
-        (r#""name": "payment_id", "type": "string""#, r#""name": "payment_id", "type": "long""#, "payment_id is long, expected string"),
-        (r#""name": "payment_id", "type": "string""#, r#""name": "payment_id", "type": "null""#, "payment_id is null, expected string"),
-        (r#""name": "payment_id", "type": "string""#, r#""name": "payment_id", "type": ["null"]"#, "payment_id is always null"),
-        (r#""name": "payment_id", "type": "string""#, r#""name": "payment_id", "type": ["string", "int"]"#, "payment_id is int, expected string"),
-        (r#""name": "amount_minor", "type": "long""#, r#""name": "amount_minor", "type": "double""#, "amount_minor is double, expected long"),
+        (
+            r#""name": "priority", "type": "int""#,
+            r#""name": "priority", "type": "long""#,
+            "priority is long, expected int",
+        ),
+        (
+            r#""name": "payment_id", "type": "string""#,
+            r#""name": "payment_id", "type": "long""#,
+            "payment_id is long, expected string",
+        ),
+        (
+            r#""name": "payment_id", "type": "string""#,
+            r#""name": "payment_id", "type": "null""#,
+            "payment_id is null, expected string",
+        ),
+        (
+            r#""name": "payment_id", "type": "string""#,
+            r#""name": "payment_id", "type": ["null"]"#,
+            "payment_id is always null",
+        ),
+        (
+            r#""name": "payment_id", "type": "string""#,
+            r#""name": "payment_id", "type": ["string", "int"]"#,
+            "payment_id is int, expected string",
+        ),
+        (
+            r#""name": "amount_minor", "type": "long""#,
+            r#""name": "amount_minor", "type": "double""#,
+            "amount_minor is double, expected long",
+        ),
         (
             r#""name": "amount_minor", "type": "long""#,
             r#""name": "amount_minor", "type": {"type": "bytes", "logicalType": "decimal", "precision": 9, "scale": 2}"#,

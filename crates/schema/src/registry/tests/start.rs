@@ -80,10 +80,11 @@ fn a_subject_without_our_schema_gets_it_if_it_may() {
     let server = with_our_schema();
     // The same bytes, with words left out: another text.
     let bare = without_words(BuiltIn::Payout.text());
-    server
-        .answer(VERSION_1, 200, version_body(1, 40, &bare))
-        .answer(LOOKUP, 404, error_body(40403))
-        .answer(REGISTER, 200, r#"{"id": 42}"#);
+    server.answer(VERSION_1, 200, version_body(1, 40, &bare)).answer(LOOKUP, 404, error_body(40403)).answer(
+        REGISTER,
+        200,
+        r#"{"id": 42}"#,
+    );
     let ids = publish(&connect(&server)).expect("compatible");
     assert_eq!(ids.of(BuiltIn::Payout), Some(42));
 
@@ -188,6 +189,10 @@ fn the_judgement_of_the_registry_counts_too() {
     let error = publish(&connect(&server)).expect_err("incompatible");
     assert_eq!(error.code(), "STL-0504");
     assert!(error.to_string().contains("reader field missing; at /fields/3"), "{error}");
+    let other_words = r#"{"is_compatible": false, "reason": "b at /fields/1"}"#;
+    server.answer(CHECK_1, 200, other_words);
+    let error = publish(&connect(&server)).expect_err("incompatible");
+    assert!(error.to_string().contains("b at /fields/1"), "{error}");
 
     // And its refusal when the check passed, but a version came in between.
     let server = with_our_schema();
@@ -214,11 +219,8 @@ fn versions_of_another_kind_are_incompatible() {
 #[test]
 fn failures_that_pass_are_waited_for() {
     let server = with_our_schema();
-    let failures = [
-        Canned::Answer(503, "starting".to_owned()),
-        Canned::Close,
-        Canned::Answer(200, "[1]".to_owned()),
-    ];
+    let failures =
+        [Canned::Answer(503, "starting".to_owned()), Canned::Close, Canned::Answer(200, "[1]".to_owned())];
     server.set(VERSIONS, &failures);
     publish(&connect(&server)).expect("the third answer is one");
 
@@ -246,7 +248,8 @@ fn nobody_there_is_unreachable_and_another_address_is_taken() {
         let server = Server::start();
         server.url()
     };
-    let nobody = RegistryOptions { urls: vec![gone.clone()], attempts: 2, backoff_ms: 1, ..Default::default() };
+    let nobody =
+        RegistryOptions { urls: vec![gone.clone()], attempts: 2, backoff_ms: 1, ..Default::default() };
     let error = publish(&Registry::connect(nobody).expect("valid options")).expect_err("nobody there");
     assert_eq!(error.code(), "STL-0501");
     assert!(error.to_string().contains("refused"), "{error}");
@@ -284,6 +287,7 @@ fn answers_of_other_servers_are_told_apart() {
         (200, r#"{"versions": [1]}"#.to_owned()),
         // "Not found" without the registry's code: the path of the address is wrong.
         (404, "<html>nothing here</html>".to_owned()),
+        (404, error_body(404)),
         (302, String::new()),
         (200, " ".repeat((4 << 20) + 1)),
     ];
@@ -306,7 +310,8 @@ fn an_address_may_have_a_path_and_a_subject_any_name() {
     server.answer("GET /apis/ccompat/v7/subjects/a%2Fb%20c/versions", 200, "[]");
     for end in ["", "/"] {
         let urls = vec![format!("{}/apis/ccompat/v7{end}", server.url())];
-        let registry = Registry::connect(RegistryOptions { urls, ..options(&server) }).expect("valid options");
+        let registry =
+            Registry::connect(RegistryOptions { urls, ..options(&server) }).expect("valid options");
         registry.check_compatibility("a/b c", BuiltIn::Payout).expect("no version, nothing to break");
     }
 }
@@ -314,9 +319,11 @@ fn an_address_may_have_a_path_and_a_subject_any_name() {
 #[test]
 fn a_schema_is_fetched_once() {
     let server = Server::start();
-    server
-        .answer("GET /schemas/ids/7", 200, schema_body(BuiltIn::Payout.text()))
-        .answer("GET /schemas/ids/8", 404, error_body(40403));
+    server.answer("GET /schemas/ids/7", 200, schema_body(BuiltIn::Payout.text())).answer(
+        "GET /schemas/ids/8",
+        404,
+        error_body(40403),
+    );
     let registry = connect(&server);
     for _ in 0..3 {
         let schema = registry.fetch(7).expect("an answer").expect("a schema");

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tempfile::TempDir;
 
@@ -17,8 +17,9 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
         let issuer = CertifiedIssuer::self_signed(params, key).expect("a certificate");
@@ -58,15 +59,15 @@ fn fetch(server: &Server, ca_file: PathBuf) -> Result<bool, RegistryError> {
 
 #[test]
 fn a_registry_that_somebody_trusted_vouches_for() {
-    let authority = Authority::new();
+    let authority = Authority::new("an authority");
     let server = authority.server("localhost", 2099);
     assert!(fetch(&server, authority.file()).expect("trusted"));
 }
 
 #[test]
 fn certificates_that_are_not_accepted_say_why() {
-    let authority = Authority::new();
-    let stranger = Authority::new();
+    let authority = Authority::new("an authority");
+    let stranger = Authority::new("a stranger");
     let cases = [
         (authority.server("localhost", 2021), authority.file(), "has expired"),
         (authority.server("localhost", 2099), stranger.file(), "nobody that is trusted"),
@@ -84,7 +85,7 @@ fn certificates_that_are_not_accepted_say_why() {
 fn a_server_without_tls_is_said_to_be_one() {
     let server = Server::start();
     let urls = vec![server.url().replace("http://", "https://")];
-    let authority = Authority::new();
+    let authority = Authority::new("an authority");
     let options = RegistryOptions { urls, ca_file: Some(authority.file()), ..options(&server) };
     let error = Registry::connect(options).expect("valid options").fetch(7).expect_err("no TLS");
     assert!(matches!(error.code(), "STL-0501" | "STL-0503"), "{error}");

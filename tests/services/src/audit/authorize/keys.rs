@@ -52,7 +52,8 @@ impl Keys {
             (payment.merchant_id.clone(), payment.debtor_account.clone(), payment.idempotency_key.clone());
         let id = (payment.merchant_id.clone(), payment.debtor_account.clone(), payment.payment_id.clone());
         let used = self.scopes.get(&scope).filter(|used| used.holds(place.partition, now));
-        let used_id = self.ids.get(&id).and_then(|decision_id| Some((decision_id, decisions.get(decision_id)?)));
+        let used_id =
+            self.ids.get(&id).and_then(|decision_id| Some((decision_id, decisions.get(decision_id)?)));
         let used_id = used_id.filter(|(_, known)| {
             known.status != Outcome::Declined && known.now.saturating_add(PAYMENT_MEMORY_MICROS) > now
         });

@@ -140,7 +140,8 @@ impl World {
     fn decided(&mut self, partition: i32, payment: &Value, outcome: &str, more: Value) -> i64 {
         let mut request = payment.clone();
         request["card"] = json!({ "token": "tok-1" });
-        request["metadata"] = json!({});
+        request["metadata"] = json!({ "order": "1" });
+        request["country"] = json!("CZ");
         request["priority"] = json!(0);
         let debtor = payment["debtor_account"].as_str().unwrap();
         let offset = self.write(topic::REQUESTED, partition, debtor, Content::Json(request));
@@ -161,7 +162,14 @@ impl World {
         offset
     }
 
-    fn transition(&mut self, partition: i32, input: Value, payment: &Value, decision_id: &str, change: [&str; 2]) {
+    fn transition(
+        &mut self,
+        partition: i32,
+        input: Value,
+        payment: &Value,
+        decision_id: &str,
+        change: [&str; 2],
+    ) {
         let [from, to] = change;
         let transition = json!({
             "decision_id": decision_id, "from": from, "to": to, "cause": "UNKNOWN", "payment": payment,
@@ -214,9 +222,7 @@ impl World {
         let first = (0, "0".repeat(64));
         let (sequence, prev_hash) = self.ledger_heads.get(&partition).cloned().unwrap_or(first);
         let recorded_at = START + self.clock + SECOND;
-        let entry = |account: &str, direction: &str, amount: i64| {
-            json!({ "account": account, "direction": direction, "amount_minor": amount, "currency": "EUR" })
-        };
+        let entry = |account: &str, direction: &str, amount: i64| json!({ "account": account, "direction": direction, "amount_minor": amount, "currency": "EUR" });
         let entries = rows.iter().flat_map(|(debit, credit, amount)| {
             [entry(debit, "DEBIT", *amount), entry(credit, "CREDIT", *amount)]
         });
@@ -262,8 +268,16 @@ impl World {
         let rows: Vec<_> = rows.into_iter().filter(|(.., amount)| *amount > 0).collect();
         let ledger = (!rows.is_empty()).then(|| self.post(0, "BATCH_CLOSE", batch, None, &rows));
         let names = [
-            "sales_count", "sales_minor", "fees_minor", "refunds_count", "refunds_minor", "chargebacks_count",
-            "chargebacks_minor", "reversals_count", "reversals_minor", "reserve_released_minor",
+            "sales_count",
+            "sales_minor",
+            "fees_minor",
+            "refunds_count",
+            "refunds_minor",
+            "chargebacks_count",
+            "chargebacks_minor",
+            "reversals_count",
+            "reversals_minor",
+            "reserve_released_minor",
             "carried_in_minor",
         ];
         let totals: BTreeMap<_, _> = names.into_iter().zip(totals).collect();
@@ -313,7 +327,7 @@ pub(super) fn world() -> World {
 
     world.config(topic::DECIDED, 0);
     let first = payment("d-1", "m-1", "PAYMENT", "p-1", "k-1", 10_000);
-    world.decided(0, &first, "APPROVED", json!({}));
+    world.decided(0, &first, "APPROVED", everything());
     let first_id = decision_id(0, 0);
     let first_sent = world.sent_on(&first, &first_id);
     let answer = |code: &str| json!({ "first": { "decision_id": decision_id(0, 0), "outcome": "APPROVED" }, "reasons": reason(code) });
@@ -373,7 +387,8 @@ pub(super) fn world() -> World {
         "from_batch_id": FIRST_BATCH, "into_batch_id": SECOND_BATCH, "merchant_id": "m-1", "currency": "EUR",
         "amount_minor": 650, "due_at": START,
     });
-    let body = json!({ "reserve_released": released, "batch_opened": opened(SECOND_BATCH), "ledger": ledger });
+    let body =
+        json!({ "reserve_released": released, "batch_opened": opened(SECOND_BATCH), "ledger": ledger });
     world.journal(topic::SETTLEMENT_EVENTS, 0, "TICK", body);
     world.closed(SECOND_BATCH, [0, 0, 0, 0, 0, 0, 0, 0, 0, 650, 0], 0, 0, 650);
 
@@ -388,6 +403,16 @@ pub(super) fn world() -> World {
     world.write(topic::APPROVED, 1, "m-2", Content::Raw(b"no record".to_vec()));
     world.not_booked(1, "INVALID", None, "UNDECODABLE");
     world
+}
+
+/// Every part of a decision that the audit does not look at.
+fn everything() -> Value {
+    let shadow = json!([{ "code": "RULE", "detail": "would decline", "rule_id": "r-1", "rule_version": 3 }]);
+    json!({
+        "fingerprint": { "version": 1, "hash": "ab" },
+        "risk": { "score": 7, "features": { "amount_minor": 10_000 }, "shadow": shadow },
+        "attributes": { "country": "CZ", "mcc": null, "ip": "10.0.0.1", "device_id": null, "card_bin": "411111" },
+    })
 }
 
 /// A request that cannot be read, at offset 3.

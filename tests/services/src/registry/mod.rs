@@ -1,0 +1,180 @@
+//! A schema registry on this machine: Apicurio Registry, which speaks the API of Confluent's.
+//!
+//! Owns its process, port and folder. It must not know which schemas a test registers. Apicurio's own build
+//! knows passwords only through an OpenID server, so a gate of this crate stands before it where a test wants
+//! Basic authentication or TLS.
+
+mod gate;
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{Process, Program};
+use crate::tls::{Authority, Certificate};
+use crate::{Error, Port, Result, http, install};
+use gate::Gate;
+
+/// Longest time until the registry answers. It takes 3 s on an idle machine.
+const READY_PATIENCE: Duration = Duration::from_secs(120);
+/// Longest time until the registry has ended by itself.
+const STOP_PATIENCE: Duration = Duration::from_secs(60);
+/// The API of Confluent's registry.
+const CONFLUENT_API: &str = "/apis/ccompat/v7";
+/// Apicurio's own API.
+const OWN_API: &str = "/apis/registry/v2";
+
+/// What a test can ask of a registry. The default is open and plaintext.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Name and password that every request must carry.
+    pub basic_auth: Option<(String, String)>,
+    /// Answers by https only, and shows this certificate.
+    pub tls: Option<Certificate>,
+}
+
+/// A registry that belongs to one test program. Dropping it kills it. Its schemas survive its own deaths.
+#[derive(Debug)]
+pub struct Registry {
+    process: Mutex<Process>,
+    port: Port,
+    gate: Option<Gate>,
+    authority: Option<Authority>,
+    ca_file: Option<PathBuf>,
+    // Last: the process ends before its folder goes.
+    _folder: TempDir,
+}
+
+impl Registry {
+    /// Fetches the registry if needed, starts it, and returns when it answers.
+    pub fn start(options: &Options) -> Result<Self> {
+        let installed = install()?;
+        let folder = TempDir::with_prefix("settle-test-registry-").map_err(Error::io("create a temporary folder"))?;
+        let port = Port::lease()?;
+        let database = folder.path().join("schemas");
+        let mut command: Vec<String> =
+            ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
+                .map(str::to_owned)
+                .to_vec();
+        command.push("-Dquarkus.http.host=127.0.0.1".to_owned());
+        command.push(format!("-Dquarkus.http.port={}", port.number()));
+        // The database that keeps schemas in memory by default; twenty connections would only take time.
+        command.push(format!("-DREGISTRY_DATASOURCE_URL=jdbc:h2:file:{};WRITE_DELAY=0", database.display()));
+        command.push("-Dquarkus.datasource.jdbc.initial-size=1".to_owned());
+        command.push("-Dquarkus.datasource.jdbc.min-size=1".to_owned());
+        command.push("-jar".to_owned());
+        command.push(runner(&installed.registry())?.display().to_string());
+        let process = Process::new(Program {
+            name: "Apicurio Registry".to_owned(),
+            command,
+            environment: Vec::new(),
+            directory: folder.path().to_owned(),
+            log: folder.path().join("registry.log"),
+        });
+
+        let mut authority = None;
+        let mut ca_file = None;
+        let mut identity = None;
+        if let Some(certificate) = options.tls {
+            let made = Authority::new("Settle test registry CA")?;
+            let path = folder.path().join("ca.pem");
+            fs::write(&path, made.certificate_pem()).map_err(Error::io(format!("write {}", path.display())))?;
+            identity = Some(made.server(certificate)?);
+            authority = Some(made);
+            ca_file = Some(path);
+        }
+        let gate = if options.basic_auth.is_some() || identity.is_some() {
+            let upstream = SocketAddr::from((Ipv4Addr::LOCALHOST, port.number()));
+            Some(Gate::start(upstream, options.basic_auth.as_ref(), identity.as_ref())?)
+        } else {
+            None
+        };
+        let registry =
+            Self { process: Mutex::new(process), port, gate, authority, ca_file, _folder: folder };
+        registry.restart()?;
+        Ok(registry)
+    }
+
+    /// Base address of the Confluent API, without a slash at its end: what `settle` and other clients are told.
+    pub fn url(&self) -> String {
+        format!("{}{CONFLUENT_API}", self.origin())
+    }
+
+    /// Base address of Apicurio's own API, for its serializers in the console tools.
+    pub fn own_url(&self) -> String {
+        format!("{}{OWN_API}", self.origin())
+    }
+
+    /// Path of the CA's certificate (PEM) that clients have to trust; `None` without TLS.
+    pub fn ca_file(&self) -> Option<&PathBuf> {
+        self.ca_file.as_ref()
+    }
+
+    /// The CA that signed its certificate; `None` without TLS.
+    pub fn authority(&self) -> Option<&Authority> {
+        self.authority.as_ref()
+    }
+
+    /// Kills it as `kill -9` does.
+    pub fn kill9(&self) -> Result<()> {
+        self.process().kill()
+    }
+
+    /// Asks it to end in an orderly way (SIGTERM), and returns when it has.
+    pub fn stop(&self) -> Result<()> {
+        self.process().stop(STOP_PATIENCE)
+    }
+
+    /// Starts it again, with the schemas that it had, and returns when it answers.
+    pub fn restart(&self) -> Result<()> {
+        let mut process = self.process();
+        process.start()?;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.number()));
+        process.wait_until("answer", READY_PATIENCE, || {
+            match http::status_of(address, &format!("{CONFLUENT_API}/subjects")) {
+                Ok(200) => Ok(()),
+                Ok(status) => Err(format!("it answers with status {status}")),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+
+    /// Stops its process in its tracks (SIGSTOP): connections are accepted and nothing answers.
+    pub fn pause(&self) -> Result<()> {
+        self.process().signal("STOP")
+    }
+
+    /// Ends a pause (SIGCONT).
+    pub fn resume(&self) -> Result<()> {
+        self.process().signal("CONT")
+    }
+
+    fn origin(&self) -> String {
+        let (scheme, port) = match &self.gate {
+            Some(gate) if gate.uses_tls() => ("https", gate.port()),
+            Some(gate) => ("http", gate.port()),
+            None => ("http", self.port.number()),
+        };
+        format!("{scheme}://127.0.0.1:{port}")
+    }
+
+    fn process(&self) -> MutexGuard<'_, Process> {
+        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The program's archive, whose name holds its version.
+fn runner(folder: &std::path::Path) -> Result<PathBuf> {
+    let entries = fs::read_dir(folder).map_err(Error::io(format!("list {}", folder.display())))?;
+    for entry in entries {
+        let path = entry.map_err(Error::io(format!("list {}", folder.display())))?.path();
+        if path.to_string_lossy().ends_with("-runner.jar") {
+            return Ok(path);
+        }
+    }
+    Err(Error::Install { output: format!("there is no *-runner.jar in {}", folder.display()) })
+}
