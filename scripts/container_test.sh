@@ -53,9 +53,15 @@ container=""
 service=""
 cleanup() {
     status=$?
-    # The process is ours: it was started here, and is named by its id.
-    [[ -z $service ]] || kill "$service" 2>/dev/null || true
+    # The shell inside ends the program when its input does. What is killed after that is ours, and named by its id.
     exec 3>&- || true
+    if [[ -n $service ]]; then
+        timeout 20 tail --pid="$service" -f /dev/null || true
+        inside="$(sed -n 's/^settle is process //p' "$work/run.log")"
+        for process in $inside "$service"; do
+            kill -KILL "$process" 2>/dev/null || true
+        done
+    fi
     [[ -z $container ]] || "${buildah[@]}" rm "$container" >/dev/null 2>&1 || true
     "${buildah[@]}" rmi --force "$image" >/dev/null 2>&1 || true
     rm -rf "$work"
@@ -67,7 +73,7 @@ trap cleanup EXIT
 make_base() {
     local rootfs="$work/rootfs"
     say "making a base of $suite by debootstrap, once"
-    debootstrap --variant=minbase --include=ca-certificates,libssl3,libstdc++6 "$suite" "$rootfs" >"$work/debootstrap.log" 2>&1 || {
+    debootstrap --variant=minbase --include=ca-certificates,libssl3,libstdc++6,zlib1g "$suite" "$rootfs" >"$work/debootstrap.log" 2>&1 || {
         tail -n 20 "$work/debootstrap.log" >&2
         fail "debootstrap failed"
     }
@@ -148,6 +154,7 @@ exec 3<>"$work/input"
 "${buildah[@]}" run --isolation chroot --env SETTLE__HTTP__LISTEN=127.0.0.1:0 "$container" -- sh -c '
     settle run --embedded settle-demo --config settle-demo/settle.toml &
     settle=$!
+    echo "settle is process $settle"
     read -r _
     kill -TERM $settle
     wait $settle' <"$work/input" 3>&- >"$work/run.log" 2>&1 &

@@ -6,6 +6,7 @@
 #     tools/      serializers for the console tools: Avro through the registry
 #     registry/   Apicurio Registry
 #     s3/         class path of S3Proxy
+#     log4j2.xml, logback.xml     how they log
 #     stamp       the versions, written last
 #
 # The folder's name is a hash of what decides its content (tests/services/pom.xml and java/*.xml), so a
@@ -56,7 +57,7 @@ require_maven() {
 maven() {
     local attempt
     for attempt in 1 2 3; do
-        if mvn --batch-mode --quiet -Dstyle.color=never "$@" >&2; then
+        if timeout 900 mvn --batch-mode --quiet -Dstyle.color=never "$@" >&2; then
             return 0
         fi
         say "maven failed (attempt $attempt of 3): mvn --batch-mode --quiet -Dstyle.color=never $*"
@@ -113,6 +114,7 @@ if [[ ! -f $installed/stamp ]]; then
     require_file "$partial/tools/apicurio-registry-serdes-avro-serde-*.jar"
     require_file "$partial/s3/s3proxy-*.jar"
     require_file "$partial/registry/apicurio-registry-app-*-runner.jar"
+    cp "$definitions/java/log4j2.xml" "$definitions/java/logback.xml" "$partial/"
     sed -n 's/^ *<\([a-z0-9]*\)\.version>\(.*\)<\/.*/\1 \2/p' "$definitions/pom.xml" >"$partial/stamp"
     mv "$partial" "$installed"
     say "fetched: $(paste -sd, "$installed/stamp" | sed 's/,/, /g')"

@@ -20,7 +20,7 @@ const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failed; the message has a code (STL-....) with a page in docs/errors/
   2  the command line or the configuration is wrong; nothing was done
-  3  done, but some input was rejected (produce) or a check found something (config check)
+  3  done, but some input was rejected (produce) or a check found something (config check, topics create)
   130  interrupted; what was committed stays";
 
 /// Options of every command.
@@ -173,9 +173,13 @@ pub(crate) enum InputFormat {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum TopicsCommand {
-    /// Create all topics that are not there
-    Create,
-    /// List topics with partitions and records
+    /// Create all topics that are not there; on Kafka, check the others
+    Create {
+        /// Form of the answer
+        #[arg(long, value_enum, default_value_t)]
+        format: OutputFormat,
+    },
+    /// List topics with what they hold; on Kafka, with how long they keep it
     List {
         /// Form of the list
         #[arg(long, value_enum, default_value_t)]

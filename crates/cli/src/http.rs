@@ -73,6 +73,7 @@ impl Error {
 /// The running server. It stops when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Server {
+    #[cfg(test)]
     address: SocketAddr,
     /// Its other end is watched by the server: closing it stops the server, whatever happened here.
     stop: Option<UnixStream>,
@@ -110,11 +111,17 @@ impl Server {
             })
             .map_err(not_started)?;
         tracing::info!(%address, "HTTP: /livez /readyz /metrics");
-        Ok(Self { address, stop: Some(stop), thread: Some(thread) })
+        Ok(Self {
+            #[cfg(test)]
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
     }
 
     /// Where it listens: the port that was taken, when any free one was asked for.
-    pub(crate) fn address(&self) -> SocketAddr {
+    #[cfg(test)]
+    fn address(&self) -> SocketAddr {
         self.address
     }
 }

@@ -5,7 +5,6 @@
 mod args;
 mod commands;
 mod failure;
-#[cfg_attr(not(test), expect(dead_code, reason = "it is started when http.listen is set"))]
 mod http;
 mod open;
 mod output;

@@ -16,7 +16,7 @@ use settle_risk::RiskConfig;
 use settle_settlement::{Calendars, Contracts};
 use settle_types::{Currency, topic};
 
-use crate::kafka::KafkaConfig;
+use crate::kafka::{KafkaConfig, WrongPartition};
 use crate::services::{HttpConfig, RegistryConfig, SnapshotsConfig, StandbyConfig};
 
 /// Everything that can be configured.
@@ -306,6 +306,7 @@ impl Config {
             currency_exponents: self.currencies.clone(),
             id_formats: self.id_formats.by_field(),
             risk: self.risk.clone(),
+            reroute_wrong_partition: self.kafka.wrong_partition == WrongPartition::Reroute,
         }
     }
 
@@ -342,8 +343,9 @@ impl Config {
 
 /// Days for which each topic keeps its records by default; 0: forever. A journal is the state: it is kept forever unless
 /// it is said otherwise, and then snapshots are needed.
-const RETENTION_DAYS: [(&str, u32); 8] = [
+const RETENTION_DAYS: [(&str, u32); 9] = [
     (topic::REQUESTED, 30),
+    (topic::REROUTED, 30),
     (topic::DECIDED, 0),
     (topic::APPROVED, 30),
     (topic::RESULTS, 30),
@@ -368,6 +370,7 @@ mod tests {
             r#"
             clock.mode = "event"
             idempotency.retention_days = 9
+            kafka.wrong_partition = "reroute"
             currencies.XBT = 6
             id_formats.merchant_id = "UUID"
             contracts.default.fees."*" = {}
@@ -385,10 +388,21 @@ mod tests {
         assert_eq!(authorize.currency_exponents.len(), 1);
         assert_eq!(authorize.id_formats, BTreeMap::from([("merchant_id".to_owned(), IdFormat::Uuid)]));
         assert_eq!(authorize.risk.rules.len(), 1);
+        assert!(authorize.reroute_wrong_partition);
+        assert!(!Config::default().authorize_settings().reroute_wrong_partition, "it is refused by default");
         let settle = config.settle_settings();
         assert_eq!(settle.clock, config.clock);
         assert_eq!(settle.currency_exponents, authorize.currency_exponents);
         assert_eq!((settle.contracts.0.len(), settle.calendars.0.len()), (1, 1));
+    }
+
+    #[test]
+    fn every_topic_has_a_default_retention() {
+        let retention_ms = Config::default().retention_ms();
+        let mut topics = topic::ALL;
+        topics.sort_unstable();
+        assert_eq!(retention_ms.keys().collect::<Vec<_>>(), topics);
+        assert_eq!(retention_ms[topic::REROUTED], retention_ms[topic::REQUESTED]);
     }
 
     #[test]

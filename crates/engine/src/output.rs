@@ -1,5 +1,6 @@
 //! Records that `project` makes from an event for the topics beside the journal.
 
+use settle_types::DebtorAccount;
 use settle_types::authorize::{PaymentApproved, PaymentResult};
 use settle_types::event::SourcePosition;
 use settle_types::settle::{LedgerTransaction, Payout};
@@ -47,6 +48,13 @@ pub enum Payload {
         /// Name and value.
         headers: Vec<(&'static str, String)>,
     },
+    /// `payments.rerouted`: the source's bytes and all its headers, and where it stood in further headers.
+    Rerouted {
+        /// The source's value.
+        value: Option<Vec<u8>>,
+        /// Name and value of the further headers. They replace those of the source that have their names.
+        headers: Vec<(&'static str, String)>,
+    },
 }
 
 /// Whether a dead letter may carry its source's bytes as they are.
@@ -60,14 +68,8 @@ pub enum Masking {
 
 /// The dead letter of an input record that was not taken.
 pub fn dead_letter(input: &Input<'_>, code: &str, reason: &str, masking: Masking) -> Output {
-    let SourcePosition { topic, partition, offset } = input.position;
-    let mut headers = vec![
-        (header::SOURCE_TOPIC, topic.to_string()),
-        (header::SOURCE_PARTITION, partition.to_string()),
-        (header::SOURCE_OFFSET, offset.to_string()),
-        (header::CODE, code.to_owned()),
-        (header::REASON, reason.to_owned()),
-    ];
+    let mut headers = source_headers(input.position);
+    headers.extend([(header::CODE, code.to_owned()), (header::REASON, reason.to_owned())]);
     let mask = |bytes: &[u8]| match masking {
         Masking::AsItIs => None,
         Masking::CardNumbers => settle_risk::card_number::mask_bytes(bytes),
@@ -88,4 +90,27 @@ pub fn dead_letter(input: &Input<'_>, code: &str, reason: &str, masking: Masking
             headers,
         },
     }
+}
+
+/// A request that stands in the wrong partition, for its right one: whatever key it came with, the copy has the one that
+/// its partition follows from.
+pub fn rerouted(input: &Input<'_>, debtor_account: &DebtorAccount) -> Output {
+    Output {
+        topic: topic::REROUTED,
+        placement: Placement::ByKey,
+        key: Some(debtor_account.as_str().as_bytes().to_vec()),
+        payload: Payload::Rerouted {
+            value: input.value.map(<[u8]>::to_vec),
+            headers: source_headers(input.position),
+        },
+    }
+}
+
+fn source_headers(position: &SourcePosition) -> Vec<(&'static str, String)> {
+    let SourcePosition { topic, partition, offset } = position;
+    vec![
+        (header::SOURCE_TOPIC, topic.to_string()),
+        (header::SOURCE_PARTITION, partition.to_string()),
+        (header::SOURCE_OFFSET, offset.to_string()),
+    ]
 }

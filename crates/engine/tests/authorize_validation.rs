@@ -10,7 +10,7 @@ use settle_engine::authorize::validate::{EARLIEST, LATEST};
 use settle_types::authorize::{DecisionEvent, Outcome};
 use settle_types::reason;
 use settle_types::request::{Card, EventType, PaymentRequested};
-use support::build::{authorize_settings, noon, payment, refund};
+use support::build::{authorize_settings, noon, payment, refund, rerouting};
 use support::script::{Step, run};
 
 /// A number with the prefix, the length and the check digit of a card. The schemes publish it for tests.
@@ -154,6 +154,21 @@ fn every_text_field_is_held_to_its_length_and_characters() {
         // The longest that is fine. A follow-up of an unknown payment is declined, and so was read as well.
         let accepted = decide(&settings, changed(change, &"X".repeat(longest))).decision.expect("a decision");
         assert_ne!(accepted.outcome, Outcome::Invalid, "{field}: {:?}", accepted.reasons);
+    }
+}
+
+/// Where requests in the wrong partition are sent on, only those that are well formed are.
+#[test]
+fn what_is_malformed_is_invalid_where_it_stands() {
+    let (missing, numbers) = (reason::FIELD_MISSING, reason::CARD_NUMBER_PRESENT);
+    let rows =
+        ID_FIELDS.iter().flat_map(|(_, change)| [(*change, "", missing), (*change, CARD_NUMBER, numbers)]);
+    for (change, text, code) in rows {
+        let (pipeline, mut events) = run(&rerouting(), &[Step::Elsewhere(changed(change, text))]);
+        let decision = events.remove(0).decision.expect("a decision");
+        let found = (decision.outcome, decision.reasons[0].code.as_str());
+        assert_eq!(found, (Outcome::Invalid, code), "{}", decision.reasons[0].detail);
+        assert_eq!(pipeline.waiting_rerouted(), 0, "{code}");
     }
 }
 

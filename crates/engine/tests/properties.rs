@@ -100,7 +100,9 @@ proptest! {
         check_conservation(&pipeline)?;
         pipeline.run_until_idle();
         prop_assert_eq!(pipeline.in_flight().count() + pipeline.waiting_results(), 0);
+        prop_assert_eq!(pipeline.waiting_rerouted(), 0);
         check_conservation(&pipeline)?;
+        check_rerouted(&pipeline)?;
         for harness in &pipeline.authorize {
             check_dense::<Authorize>(harness)?;
             check_keys_answer_once(&harness.journal)?;
@@ -163,7 +165,7 @@ fn the_streams_reach_what_they_are_about() {
     let mut runner = TestRunner::deterministic();
     let strategy = streams(150);
     let mut reached: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..200 {
+    for _ in 0..400 {
         let stream = strategy.new_tree(&mut runner).expect("a stream").current();
         let mut pipeline = one_partition(&stream);
         pipeline.run_until_idle();
@@ -196,6 +198,8 @@ fn the_streams_reach_what_they_are_about() {
         "INVALID AMOUNT_NOT_POSITIVE",
         "INVALID CURRENCY_UNKNOWN",
         "INVALID CLOCK_SKEW",
+        "INVALID WRONG_PARTITION",
+        "REROUTED WRONG_PARTITION",
         "DECLINED NO_LIMIT_FOR_CURRENCY",
         "DECLINED LIMIT_PER_PAYMENT",
         "DECLINED LIMIT_DAILY_SUM",

@@ -24,5 +24,5 @@ pub use error::Error;
 pub use monitor::{AbortReason, CommittedWork, GivenUp, WorkerMonitor};
 pub use pipeline::{Pipeline, PipelineOptions, RunMode, StageSelection};
 pub use stats::{Stats, StatsSnapshot};
-pub use topics::TopicRequirements;
+pub use topics::{TopicDifference, TopicRequirements, topic_differences};
 pub use worker::{Worker, WorkerOptions};

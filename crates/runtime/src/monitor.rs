@@ -74,7 +74,7 @@ struct PartitionGauges {
 impl PartitionGauges {
     fn new(stage: &str, number: u32) -> Self {
         Self {
-            restore_began: None,
+            restore_began: Some(monotonic_now()),
             store_size: metrics::store_size_bytes(stage, number),
             store_unflushed: metrics::store_unflushed_bytes(stage, number),
             lag: BTreeMap::new(),
@@ -178,15 +178,14 @@ impl WorkerMonitor {
         }
     }
 
-    /// Partitions were given up. After a loss the worker is in its group again when partitions are assigned.
+    /// Partitions were given up: the group is finding a new assignment. The worker is in its group again when
+    /// partitions, perhaps none, are assigned.
     pub fn gave_up(&mut self, numbers: &[u32], how: GivenUp) {
         match how {
             GivenUp::Revoked => self.revoked.increment(1),
-            GivenUp::Lost => {
-                self.lost.increment(1);
-                self.health.left();
-            }
+            GivenUp::Lost => self.lost.increment(1),
         }
+        self.health.left();
         for number in numbers {
             self.health.gave_up(*number);
             if let Some(gauges) = self.partitions.remove(number) {
@@ -195,7 +194,7 @@ impl WorkerMonitor {
         }
     }
 
-    /// The restore of a partition begins, after its assignment or after an abort.
+    /// The restore of a partition begins anew, after an abort.
     pub fn restore_began(&mut self, number: u32, remaining_events: u64) {
         self.health.restoring(number, Some(remaining_events));
         if let Some(gauges) = self.partitions.get_mut(&number) {
@@ -203,7 +202,7 @@ impl WorkerMonitor {
         }
     }
 
-    /// A part of a journal was folded.
+    /// A part of a journal was folded, or it is known now how much there is.
     pub fn restore_stepped(&mut self, number: u32, folded_events: u64, remaining_events: u64) {
         self.health.restoring(number, Some(remaining_events));
         self.restored_events.increment(folded_events);

@@ -16,6 +16,7 @@ use settle_engine::settle::SettleSettings;
 use crate::clock::WallClock;
 use crate::codec::StageCodec;
 use crate::error::Error;
+use crate::health::Health;
 use crate::queue::Order;
 use crate::stats::Stats;
 use crate::topics::{self, TopicRequirements};
@@ -78,13 +79,18 @@ impl Pipeline {
         options: PipelineOptions,
     ) -> Self {
         let worker = options.worker.clone();
-        let shared = Shared { log, resources, clock, stats: Arc::default(), options: worker };
+        let shared = Shared { log, resources, clock, stats: Arc::default(), health: Arc::default(), options: worker };
         Self { options, shared, stop: Arc::default() }
     }
 
     /// Counters of the run.
     pub fn stats(&self) -> Arc<Stats> {
         Arc::clone(&self.shared.stats)
+    }
+
+    /// How the workers are: for probes and the watchdog.
+    pub fn health(&self) -> Arc<Health> {
+        Arc::clone(&self.shared.health)
     }
 
     /// Set it to end the run: workers finish what they are at, commit and flush.
@@ -126,16 +132,28 @@ impl Pipeline {
             return Ok(Vec::new());
         }
         let count = self.options.workers;
-        let member = |ordinal| Member { ordinal, count };
-        (0..count)
-            .map(|ordinal| Worker::new(self.shared.clone(), activation.clone(), member(ordinal), order))
-            .collect()
+        let make = &|ordinal| {
+            Worker::new(self.shared.clone(), activation.clone(), Member { ordinal, count }, order)
+        };
+        // Side by side: each waits for answers of the cluster.
+        thread::scope(|scope| {
+            let threads: Vec<_> = (0..count).map(|ordinal| scope.spawn(move || make(ordinal))).collect();
+            threads.into_iter().map(|thread| joined(S::NAME, thread.join())).collect()
+        })
+    }
+
+    /// The workers of both stages.
+    fn all_workers(&self, order: Order) -> Result<(Vec<Worker<Authorize>>, Vec<Worker<Settle>>), Error> {
+        thread::scope(|scope| {
+            let authorize = scope.spawn(|| self.authorize_workers(order));
+            let settle = self.settle_workers(order);
+            Ok((joined(Authorize::NAME, authorize.join())?, settle?))
+        })
     }
 
     /// The stages take turns until a turn decides nothing new.
     fn run_until_idle(&self, finish: bool) -> Result<(), Error> {
-        let mut authorize = self.authorize_workers(Order::Strict)?;
-        let mut settle = self.settle_workers(Order::Strict)?;
+        let (mut authorize, mut settle) = self.all_workers(Order::Strict)?;
         self.take_turns(&mut authorize, &mut settle)?;
         if finish && !self.is_stopped() {
             in_parallel(&mut settle, &self.stop, |worker| worker.finish(&|| self.is_stopped()))?;
@@ -165,8 +183,7 @@ impl Pipeline {
     }
 
     fn run_continuously(&self) -> Result<(), Error> {
-        let authorize = self.authorize_workers(Order::Arrival)?;
-        let settle = self.settle_workers(Order::Arrival)?;
+        let (authorize, settle) = self.all_workers(Order::Arrival)?;
         thread::scope(|scope| {
             let mut threads = Vec::new();
             for worker in authorize {
@@ -183,7 +200,10 @@ impl Pipeline {
     /// An error of one worker ends the others, too: a process that is half there hides what is wrong.
     fn run_worker<S: StageCodec>(&self, mut worker: Worker<S>) -> Result<(), Error> {
         let _stop_others = StopOnDrop(&self.stop);
-        worker.run_until(&|| self.is_stopped())?;
+        if let Err(error) = worker.run_until(&|| self.is_stopped()) {
+            worker.failed(&error);
+            return Err(error);
+        }
         worker.close()
     }
 
@@ -221,7 +241,7 @@ fn in_parallel<S: StageCodec>(
     })
 }
 
-fn joined(stage: &'static str, outcome: thread::Result<Result<(), Error>>) -> Result<(), Error> {
+fn joined<T>(stage: &'static str, outcome: thread::Result<Result<T, Error>>) -> Result<T, Error> {
     outcome.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let what =

@@ -13,7 +13,6 @@ use settle_log::{PollLimit, Reader, TopicPartition};
 use crate::codec::{StageCodec, unsigned_offset};
 use crate::error::Error;
 use crate::partition::Partition;
-use crate::stats::Stats;
 
 /// How much of a journal one step folds: the worker polls and serves its other partitions between steps.
 const STEP_LIMIT: PollLimit = PollLimit { records: 5_000, bytes: 8 << 20 };
@@ -69,7 +68,6 @@ impl Restore {
         &mut self,
         reader: &mut dyn Reader,
         partition: &mut Partition<S>,
-        stats: &Stats,
     ) -> Result<bool, Error> {
         match &mut self.step {
             Step::Offsets => Ok(false),
@@ -79,7 +77,7 @@ impl Restore {
                 self.step = Step::Tail { committed, end };
                 Ok(partition.journal_next_offset >= end)
             }
-            Step::Tail { end, .. } => fold_some(reader, partition, *end, stats),
+            Step::Tail { end, .. } => fold_some(reader, partition, *end),
         }
     }
 
@@ -134,7 +132,6 @@ fn fold_some<S: StageCodec>(
     reader: &mut dyn Reader,
     partition: &mut Partition<S>,
     end: u64,
-    stats: &Stats,
 ) -> Result<bool, Error> {
     let from = partition.journal_next_offset;
     if from >= end {
@@ -156,7 +153,6 @@ fn fold_some<S: StageCodec>(
     }
     fold_all(partition, &events)?;
     partition.persist(batch.next_offset)?;
-    stats.replayed(u64::try_from(events.len()).unwrap_or(u64::MAX));
     Ok(partition.journal_next_offset >= end)
 }
 

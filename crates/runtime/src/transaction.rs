@@ -19,6 +19,10 @@ pub(crate) struct Content {
     pub(crate) inputs: u64,
     /// Bytes of keys and values written.
     pub(crate) bytes: u64,
+    /// Due items handled.
+    pub(crate) timers: u64,
+    /// Copies for the dead letters.
+    pub(crate) dead_letters: u64,
     /// Partition numbers written.
     pub(crate) partitions: BTreeSet<u32>,
     /// Events by stage and outcome.
@@ -70,13 +74,14 @@ impl Transaction {
         written
     }
 
-    /// Writes a record of another topic.
+    /// Writes a record of another topic; `source_headers` are those of the record that caused it.
     pub(crate) fn write_output(
         &mut self,
         output: &Output,
         input_partition: u32,
         now: Timestamp,
         trace: &[Header],
+        source_headers: &[Header],
     ) -> Result<(), Error> {
         let key = output.key.as_deref();
         let count = self.topics.get(output.topic).copied().unwrap_or(1);
@@ -105,7 +110,17 @@ impl Transaction {
                 self.write(output.topic, partition, now, key, Some(&value), trace)
             }
             Payload::DeadLetter { value, headers } => {
+                if let Some(content) = &mut self.content {
+                    content.dead_letters += 1;
+                }
                 let mut all: Vec<Header> = trace.to_vec();
+                all.extend(headers.iter().map(|(name, text)| Header::new(*name, text.clone().into_bytes())));
+                self.write(output.topic, partition, now, key, value.as_deref(), &all)
+            }
+            Payload::Rerouted { value, headers } => {
+                let is_replaced = |header: &&Header| headers.iter().any(|(name, _)| *name == &*header.name);
+                let mut all: Vec<Header> =
+                    source_headers.iter().filter(|header| !is_replaced(header)).cloned().collect();
                 all.extend(headers.iter().map(|(name, text)| Header::new(*name, text.clone().into_bytes())));
                 self.write(output.topic, partition, now, key, value.as_deref(), &all)
             }

@@ -24,6 +24,8 @@ use settle_types::event::ConfigActivation;
 use crate::clock::{WallClock, monotonic_now};
 use crate::codec::{StageCodec, position, signed_offset};
 use crate::error::Error;
+use crate::health::{Health, Step};
+use crate::monitor::{AbortReason, GivenUp, WorkerMonitor};
 use crate::partition::Partition;
 use crate::queue::{Order, Queues};
 use crate::restore::Restore;
@@ -85,6 +87,7 @@ pub(crate) struct Shared {
     pub(crate) resources: Resources,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) stats: Arc<Stats>,
+    pub(crate) health: Arc<Health>,
     pub(crate) options: WorkerOptions,
 }
 
@@ -135,6 +138,7 @@ impl IdlePeers {
 /// A worker of one stage.
 pub struct Worker<S: StageCodec> {
     shared: Shared,
+    monitor: WorkerMonitor,
     group: String,
     transactional_id: String,
     activation: ConfigActivation,
@@ -160,6 +164,8 @@ impl<S: StageCodec> Worker<S> {
         member: Member,
         order: Order,
     ) -> Result<Self, Error> {
+        let monitor = WorkerMonitor::new(S::NAME, member.ordinal, &shared.health, Arc::clone(&shared.stats));
+        monitor.enter(Step::Joining);
         let topics = topic_counts(&*shared.log)?;
         let partition_count = check_partition_counts::<S>(&topics)?;
         let group = group_name::<S>(&shared.options.application);
@@ -174,8 +180,10 @@ impl<S: StageCodec> Worker<S> {
         })?;
         let producer = shared.log.producer(&transactional_id)?;
         let queues = Queues::new(shared.options.queue_records);
+        monitor.rest();
         Ok(Self {
             shared,
+            monitor,
             group,
             transactional_id,
             activation,
@@ -199,6 +207,7 @@ impl<S: StageCodec> Worker<S> {
         let mut is_idle = false;
         loop {
             if is_stopped() {
+                self.monitor.stopping();
                 return self.last_commit();
             }
             self.turn(if is_idle { IDLE_WAIT } else { Duration::ZERO })?;
@@ -206,6 +215,7 @@ impl<S: StageCodec> Worker<S> {
             is_idle = self.is_idle() && self.commit()? == Flow::GoOn;
             peers.note(was_idle, is_idle);
             if is_idle && peers.all_are_idle() {
+                self.monitor.rest();
                 return Ok(());
             }
         }
@@ -221,6 +231,7 @@ impl<S: StageCodec> Worker<S> {
         while !is_stopped() {
             self.turn(self.shared.options.commit_interval)?;
         }
+        self.monitor.stopping();
         self.last_commit()
     }
 
@@ -263,8 +274,14 @@ impl<S: StageCodec> Worker<S> {
         self.commit()
     }
 
+    /// Tells probes why it ended.
+    pub(crate) fn failed(&self, error: &Error) {
+        self.monitor.failed(error.code(), error.to_string());
+    }
+
     /// Flushes the stores, so that the next start has nothing to replay.
     pub(crate) fn close(self) -> Result<(), Error> {
+        self.monitor.enter(Step::ClosingStore);
         for slot in self.slots.into_values() {
             match slot {
                 Slot::Restoring(partition, _) | Slot::Ready(partition) => partition.close()?,
@@ -277,6 +294,7 @@ impl<S: StageCodec> Worker<S> {
     fn turn(&mut self, wait: Duration) -> Result<(), Error> {
         self.poll(wait)?;
         self.restore_a_step()?;
+        self.monitor.enter(Step::Deciding);
         let records = self.queues.take(self.order, self.shared.options.batch_records);
         let batch = self.decode_and_prefetch(records)?;
         for (record, command) in batch {
@@ -294,6 +312,7 @@ impl<S: StageCodec> Worker<S> {
 
     /// Polls, in every turn, and takes assignment changes. Waits only when there is nothing else to do.
     fn poll(&mut self, wait: Duration) -> Result<(), Error> {
+        self.monitor.enter(Step::Polling);
         let (pause, resume) = self.queues.flow();
         self.consumer.pause(&pause);
         self.consumer.resume(&resume);
@@ -309,17 +328,26 @@ impl<S: StageCodec> Worker<S> {
                     let _ = self.commit()?;
                     self.has_joined = false;
                     self.give_up(&numbers)?;
+                    self.monitor.gave_up(&numbers, GivenUp::Revoked);
                 }
                 // The generation is gone: what is open cannot be committed any more.
                 AssignmentChange::Lost(numbers) => {
-                    let _ = self.abort()?;
+                    let _ = self.abort(AbortReason::Rebalance)?;
                     self.has_joined = false;
                     self.give_up(&numbers)?;
+                    self.monitor.gave_up(&numbers, GivenUp::Lost);
                 }
             }
         }
+        let mut polled: BTreeMap<TopicName, (u64, u64)> = BTreeMap::new();
         for record in poll.records {
+            let (records, bytes) = polled.entry(TopicName::clone(&record.topic)).or_default();
+            *records += 1;
+            *bytes += u64::try_from(record.payload_bytes()).unwrap_or(u64::MAX);
             self.queues.push(record);
+        }
+        for (topic, (records, bytes)) in polled {
+            self.monitor.polled(&topic, records, bytes);
         }
         for end in &poll.ends {
             self.queues.reached_end(end);
@@ -398,6 +426,7 @@ impl<S: StageCodec> Worker<S> {
             }
             for command in &commands {
                 self.decide(number, command, now, None)?;
+                self.transaction.open()?.timers += 1;
                 if self.ready(number).has_put_due(now) {
                     // The order of time must not depend on how many rows were fetched at once.
                     break;
@@ -444,12 +473,16 @@ impl<S: StageCodec> Worker<S> {
         trace: &[Header],
     ) -> Result<(), Error> {
         let source = record.map(position);
+        let source_headers = record.map(|record| &record.headers[..]).unwrap_or_default();
         for (index, event) in events.iter().enumerate() {
             let input = record.zip(source.as_ref()).filter(|_| index == 0).map(|(record, position)| Input {
                 position,
                 key: record.key.as_deref(),
                 value: record.value.as_deref(),
             });
+            if self.transaction.content().is_none() {
+                self.monitor.transaction_opened();
+            }
             let content = self.transaction.open()?;
             content.partitions.insert(number);
             *content.outcomes.entry((S::NAME, S::outcome(event))).or_default() += 1;
@@ -460,7 +493,7 @@ impl<S: StageCodec> Worker<S> {
                 S::encode(event, value);
             })?;
             for output in S::project(event, input.as_ref()) {
-                self.transaction.write_output(&output, number, now, trace)?;
+                self.transaction.write_output(&output, number, now, trace, source_headers)?;
             }
         }
         Ok(())

@@ -2,6 +2,9 @@
 
 /// Requests of upstream teams. Key: debtor account.
 pub const REQUESTED: &str = "payments.requested";
+/// Requests that stood in the wrong partition of `payments.requested`, in the right one. AUTHORIZE alone writes there.
+/// Key: debtor account.
+pub const REROUTED: &str = "payments.rerouted";
 /// Decisions of AUTHORIZE: its journal, and public. Key: debtor account.
 pub const DECIDED: &str = "payments.decided";
 /// What AUTHORIZE approved, for SETTLE. Key: merchant.
@@ -18,16 +21,25 @@ pub const LEDGER_TRANSACTIONS: &str = "ledger.transactions";
 pub const PAYOUTS: &str = "settlement.payouts";
 
 /// Every topic, in the order in which a payment meets them.
-pub const ALL: [&str; 8] =
-    [REQUESTED, DECIDED, APPROVED, RESULTS, DEAD_LETTER, SETTLEMENT_EVENTS, LEDGER_TRANSACTIONS, PAYOUTS];
+pub const ALL: [&str; 9] = [
+    REQUESTED,
+    REROUTED,
+    DECIDED,
+    APPROVED,
+    RESULTS,
+    DEAD_LETTER,
+    SETTLEMENT_EVENTS,
+    LEDGER_TRANSACTIONS,
+    PAYOUTS,
+];
 
 /// Headers of a dead letter, and of a record that was sent again.
 pub mod header {
-    /// Topic of the record that was not taken.
+    /// Topic of the record that this one is a copy of.
     pub const SOURCE_TOPIC: &str = "settle.source.topic";
-    /// Partition of the record that was not taken.
+    /// Partition of the record that this one is a copy of.
     pub const SOURCE_PARTITION: &str = "settle.source.partition";
-    /// Offset of the record that was not taken.
+    /// Offset of the record that this one is a copy of.
     pub const SOURCE_OFFSET: &str = "settle.source.offset";
     /// Reason code, as in the decision.
     pub const CODE: &str = "settle.code";

@@ -147,4 +147,8 @@ pub fn judge(read: &Read) -> Verdict {
 }
 
 #[cfg(test)]
+mod broker_tests;
+#[cfg(test)]
+mod scale_probe;
+#[cfg(test)]
 mod tests;

@@ -20,8 +20,12 @@ fn encode(bytes: &[u8], last_two: &[u8; 2]) -> String {
     for group in bytes.chunks(3) {
         let mut bits = [0_u8; 3];
         bits[..group.len()].copy_from_slice(group);
-        let sixes =
-            [bits[0] >> 2, (bits[0] & 3) << 4 | bits[1] >> 4, (bits[1] & 15) << 2 | bits[2] >> 6, bits[2] & 63];
+        let sixes = [
+            bits[0] >> 2,
+            (bits[0] & 3) << 4 | bits[1] >> 4,
+            (bits[1] & 15) << 2 | bits[2] >> 6,
+            bits[2] & 63,
+        ];
         for six in &sixes[..=group.len()] {
             let index = usize::from(*six);
             text.push(char::from(if index < 62 { FIRST_62[index] } else { last_two[index - 62] }));
@@ -37,7 +41,8 @@ mod tests {
     /// The test vectors of RFC 4648, section 10.
     #[test]
     fn the_vectors_of_the_rfc() {
-        let vectors = ["", "", "f", "Zg==", "fo", "Zm8=", "foo", "Zm9v", "foob", "Zm9vYg==", "foobar", "Zm9vYmFy"];
+        let vectors =
+            ["", "", "f", "Zg==", "fo", "Zm8=", "foo", "Zm9v", "foob", "Zm9vYg==", "foobar", "Zm9vYmFy"];
         for pair in vectors.chunks(2) {
             assert_eq!(standard(pair[0].as_bytes()), pair[1]);
         }

@@ -11,7 +11,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) fn status_of(address: SocketAddr, path: &str) -> io::Result<u16> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes())?;
+    stream.write_all(
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes(),
+    )?;
     // "HTTP/1.1 200"
     let mut start = [0; 12];
     stream.read_exact(&mut start)?;

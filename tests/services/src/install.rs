@@ -57,4 +57,9 @@ impl Installed {
     pub(crate) fn registry(&self) -> PathBuf {
         self.root.join("registry")
     }
+
+    /// A file beside the folders: how a service logs, or its class archive.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
 }

@@ -24,6 +24,7 @@ pub mod registry;
 pub mod tls;
 
 mod base64;
+mod class_archive;
 mod error;
 mod http;
 mod install;

@@ -19,16 +19,6 @@ const READY_PATIENCE: Duration = Duration::from_secs(120);
 /// Longest time until the endpoint has ended by itself.
 const STOP_PATIENCE: Duration = Duration::from_secs(60);
 
-/// Where the log goes, and how much of it there is: its default tells every step of its web server.
-const LOGBACK: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
-<configuration>
-  <appender name="out" class="ch.qos.logback.core.ConsoleAppender">
-    <encoder><pattern>%d %level %msg%n</pattern></encoder>
-  </appender>
-  <root level="INFO"><appender-ref ref="out"/></root>
-</configuration>
-"#;
-
 /// An S3 endpoint that belongs to one test program. Dropping it kills it. Objects survive its own deaths.
 #[derive(Debug)]
 pub struct S3 {
@@ -51,14 +41,14 @@ impl S3 {
     /// Fetches the server if needed, starts it, and returns when it answers.
     pub fn start() -> Result<Self> {
         let installed = install()?;
-        let folder = TempDir::with_prefix("settle-test-s3-").map_err(Error::io("create a temporary folder"))?;
+        let folder =
+            TempDir::with_prefix("settle-test-s3-").map_err(Error::io("create a temporary folder"))?;
         let root = folder.path();
         let port = Port::lease()?;
         let data = root.join("data");
         // A bucket is a folder.
         let bucket = data.join(Self::BUCKET);
         fs::create_dir_all(&bucket).map_err(Error::io(format!("create {}", bucket.display())))?;
-        write(&root.join("logback.xml"), LOGBACK)?;
         write(
             &root.join("s3proxy.properties"),
             &format!(
@@ -80,7 +70,7 @@ impl S3 {
             "-XX:TieredStopAtLevel=1",
             "-XX:+UseSerialGC",
             "-XX:-UsePerfData",
-            "-Dlogback.configurationFile=logback.xml",
+            &format!("-Dlogback.configurationFile={}", installed.file("logback.xml").display()),
             "-cp",
             &installed.s3_class_path(),
             "org.gaul.s3proxy.Main",
@@ -90,7 +80,6 @@ impl S3 {
         let process = Process::new(Program {
             name: "S3Proxy".to_owned(),
             command: command.map(str::to_owned).to_vec(),
-            environment: Vec::new(),
             directory: root.to_owned(),
             log: root.join("s3proxy.log"),
         });

@@ -26,8 +26,6 @@ pub(crate) struct Program {
     pub(crate) name: String,
     /// The program and its arguments.
     pub(crate) command: Vec<String>,
-    /// Variables of its environment, beside those of the test program.
-    pub(crate) environment: Vec<(String, String)>,
     /// Its working directory.
     pub(crate) directory: PathBuf,
     /// What it writes goes here, after what it wrote before.
@@ -62,7 +60,6 @@ impl Process {
         command
             .args(["--pdeathsig", "KILL", "--"])
             .args(&self.program.command)
-            .envs(self.program.environment.iter().map(|(name, value)| (name, value)))
             .current_dir(&self.program.directory)
             .stdin(Stdio::null())
             .stdout(log)
@@ -138,7 +135,8 @@ impl Process {
         let Some(child) = &mut self.child else {
             return Err(Error::NotRunning { service: self.program.name.clone() });
         };
-        let status = child.try_wait().map_err(Error::io(format!("wait for the end of {}", self.program.name)))?;
+        let status =
+            child.try_wait().map_err(Error::io(format!("wait for the end of {}", self.program.name)))?;
         Ok(status.ok_or_else(String::new))
     }
 
@@ -216,7 +214,6 @@ mod tests {
         Program {
             name: "the service".to_owned(),
             command: vec!["sh".to_owned(), "-c".to_owned(), script.to_owned()],
-            environment: vec![("GREETING".to_owned(), "hello".to_owned())],
             directory: folder.to_owned(),
             log: folder.join("log"),
         }
@@ -230,9 +227,10 @@ mod tests {
     #[test]
     fn a_process_that_ends_is_told_with_its_log() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut process = Process::new(program(folder.path(), "echo $GREETING; exit 3"));
+        let mut process = Process::new(program(folder.path(), "echo hello; exit 3"));
         process.start().expect("sh starts");
-        let waited = process.wait_until("answer", Duration::from_secs(30), || Err::<(), _>("nothing".to_owned()));
+        let waited =
+            process.wait_until("answer", Duration::from_secs(30), || Err::<(), _>("nothing".to_owned()));
         let message = waited.expect_err("it has ended").to_string();
         assert!(message.contains("exit status: 3") && message.contains("hello"), "{message}");
     }
@@ -242,7 +240,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let mut process = Process::new(program(folder.path(), "echo alive; sleep 600"));
         process.start().expect("sh starts");
-        let asked = process.wait_until("answer", Duration::from_millis(300), || Err::<(), _>("no".to_owned()));
+        let asked =
+            process.wait_until("answer", Duration::from_millis(300), || Err::<(), _>("no".to_owned()));
         let message = asked.expect_err("it never answers").to_string();
         assert!(message.contains("the service did not answer within 300ms; last seen: no"), "{message}");
     }

@@ -249,4 +249,6 @@ fn configured(stream: TcpStream) -> io::Result<TcpStream> {
 }
 
 #[cfg(test)]
+mod broker_tests;
+#[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
 //! Certificates for services on 127.0.0.1: an authority, what it signs, and what a client must refuse.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, date_time_ymd,
 };
 
 use crate::{Error, Result};
@@ -109,4 +109,54 @@ impl Identity {
 
 fn refused(what: &str) -> impl Fn(rcgen::Error) -> Error {
     move |error| Error::Certificate { what: what.to_owned(), detail: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rustls::client::WebPkiServerVerifier;
+    use rustls::client::danger::ServerCertVerifier;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+    use rustls::{CertificateError, RootCertStore};
+
+    use super::*;
+
+    /// What a client that trusts `trusted` makes of a server's certificate at 127.0.0.1.
+    fn verify(trusted: &Authority, server: &Identity) -> std::result::Result<(), rustls::Error> {
+        let mut roots = RootCertStore::empty();
+        let ca = CertificateDer::from_pem_slice(trusted.certificate_pem().as_bytes()).expect("a certificate");
+        roots.add(ca).expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .expect("a verifier");
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(server.chain_pem().as_bytes())
+            .collect::<std::result::Result<_, _>>()
+            .expect("certificates");
+        let name = ServerName::try_from("127.0.0.1").expect("a name");
+        verifier.verify_server_cert(&chain[0], &chain[1..], &name, &[], UnixTime::now()).map(|_| ())
+    }
+
+    fn refusal(trusted: &Authority, server: &Identity) -> CertificateError {
+        match verify(trusted, server) {
+            Err(rustls::Error::InvalidCertificate(reason)) => reason,
+            other => panic!("it was not refused for its certificate: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_certificate_is_wrong_in_its_own_way() {
+        let authority = Authority::new("one").expect("an authority");
+        let other = Authority::new("other").expect("an authority");
+        let server = |certificate| authority.server(certificate).expect("a certificate");
+        let valid = server(Certificate::Valid);
+        verify(&authority, &valid).expect("it is trusted");
+        assert_eq!(refusal(&other, &valid), CertificateError::UnknownIssuer);
+        let expired = refusal(&authority, &server(Certificate::Expired));
+        assert!(matches!(expired, CertificateError::ExpiredContext { .. }), "{expired:?}");
+        let wrong_host = refusal(&authority, &server(Certificate::WrongHost));
+        assert!(matches!(wrong_host, CertificateError::NotValidForNameContext { .. }), "{wrong_host:?}");
+    }
 }

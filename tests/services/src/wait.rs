@@ -49,7 +49,8 @@ mod tests {
 
     #[test]
     fn a_wait_ends_at_its_bound_with_the_last_refusal() {
-        let answer = until(Duration::from_millis(60), || Ok::<Result<(), _>, Infallible>(Err("no".to_owned())));
+        let answer =
+            until(Duration::from_millis(60), || Ok::<Result<(), _>, Infallible>(Err("no".to_owned())));
         assert_eq!(answer, Ok(Err("no".to_owned())));
     }
 

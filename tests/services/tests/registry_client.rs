@@ -22,6 +22,7 @@ fn options(service: &registry::Registry) -> RegistryOptions {
     RegistryOptions {
         urls: vec![service.url()],
         ca_file: service.ca_file().cloned(),
+        auto_register: true,
         attempts: 2,
         backoff_ms: 50,
         max_backoff_ms: 200,

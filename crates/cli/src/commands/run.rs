@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
+use settle_config::Config;
+use settle_runtime::health::{Watchdog, end_process};
 use settle_runtime::clock::{SystemClock, monotonic_now};
 use settle_runtime::{Pipeline, RunMode, StageSelection, StatsSnapshot};
 use settle_store::Resources;
 
 use crate::args::{Common, OutputFormat, RunArguments, StageName};
 use crate::output::{self, Sheet, count};
-use crate::{Ended, open, settings, signals};
+use crate::failure::usage;
+use crate::{Ended, http, open, settings, signals};
 
 /// Runs `settle run`.
 pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<Ended> {
@@ -24,8 +27,12 @@ pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<E
     let options = settings::pipeline_options(&config, stages)?;
     let log = open::log_with_topics(&config)?;
     let resources = Resources::new(settings::store_options(&config))?;
+    let exposition = config.http.listen.as_ref().map(|_| http::Exposition::install()).transpose()?;
     tracing::info!(log = log.describe(), workers = options.workers, ?stages, "starting");
-    let pipeline = Pipeline::new(log, resources, Arc::new(SystemClock), options);
+    let pipeline = Pipeline::new(log, resources.clone(), Arc::new(SystemClock), options);
+    let _server = serve_http(&config, &pipeline, exposition, resources)?;
+    let stuck_after = Duration::from_millis(config.worker.stuck_after_ms);
+    let _watchdog = Watchdog::start(pipeline.health(), stuck_after, end_process)?;
     let stop = pipeline.stop_flag();
     signals::stop_on_signal(Arc::clone(&stop))?;
     let mode = match arguments.until_idle {
@@ -39,6 +46,32 @@ pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<E
     let is_early = was_stopped && arguments.until_idle;
     Ok(if is_early { Ended::Interrupted } else { Ended::Done })
 }
+
+/// Serves `/livez`, `/readyz` and `/metrics`, if an address is configured.
+fn serve_http(
+    config: &Config,
+    pipeline: &Pipeline,
+    exposition: Option<http::Exposition>,
+    resources: Resources,
+) -> anyhow::Result<Option<http::Server>> {
+    let (Some(listen), Some(exposition)) = (&config.http.listen, exposition) else { return Ok(None) };
+    let address = listen.parse().map_err(|_| {
+        usage(
+            format!("http.listen is {listen:?}: an address and a port were expected"),
+            "for example http.listen = \"0.0.0.0:9600\"",
+        )
+    })?;
+    let endpoints = http::Endpoints {
+        health: pipeline.health(),
+        exposition,
+        stuck_after: LIVE_WITHIN,
+        sample: Box::new(move || settle_runtime::metrics::record_memory(resources.memory_use())),
+    };
+    Ok(Some(http::Server::start(address, endpoints)?))
+}
+
+/// A worker without a turn of its loop for this long makes `/livez` fail.
+const LIVE_WITHIN: Duration = Duration::from_secs(60);
 
 #[derive(Serialize)]
 struct OutcomeRow {

@@ -4,6 +4,7 @@ use settle_risk::Subject;
 use settle_types::authorize::{Fingerprint, Payment, PaymentResult, RiskAttributes};
 use settle_types::event::{ConfigActivation, SourcePosition};
 use settle_types::request::PaymentRequested;
+use settle_types::topic;
 
 use super::config::AuthorizeConfig;
 use super::fingerprint::fingerprint;
@@ -14,7 +15,7 @@ use crate::input::Malformed;
 /// One thing to decide.
 #[derive(Debug)]
 pub enum Command {
-    /// A record of `payments.requested`.
+    /// A record of `payments.requested` or `payments.rerouted`.
     Request(Box<Request>),
     /// A record of `payments.results`.
     Result(Box<ResultRecord>),
@@ -24,13 +25,34 @@ pub enum Command {
     Activate(ConfigActivation),
 }
 
-/// A record of `payments.requested`, judged as far as that needs no state.
+/// A record of `payments.requested` or `payments.rerouted`, judged as far as that needs no state.
 #[derive(Debug)]
 pub struct Request {
     /// Where it was read.
     pub position: SourcePosition,
     /// The request, or what is wrong with it.
-    pub judged: Result<Valid, Malformed>,
+    pub judged: Judged,
+}
+
+/// What a request is found to be by itself.
+#[derive(Debug)]
+pub enum Judged {
+    /// It can be decided here.
+    Valid(Valid),
+    /// It could be decided, but in the partition of its debtor account: it is sent there. With why it is not here.
+    Misplaced(Valid, Malformed),
+    /// It can be decided nowhere.
+    Malformed(Malformed),
+}
+
+impl Judged {
+    /// What can be decided here.
+    pub fn valid(&self) -> Option<&Valid> {
+        match self {
+            Self::Valid(valid) => Some(valid),
+            Self::Misplaced(..) | Self::Malformed(_) => None,
+        }
+    }
 }
 
 /// A request that can be decided.
@@ -54,8 +76,8 @@ pub struct ResultRecord {
 }
 
 impl Command {
-    /// Judges a record of `payments.requested` as far as that needs no state. `right_partition` is the one that
-    /// the debtor account belongs to.
+    /// Judges a record of `payments.requested` or `payments.rerouted` as far as that needs no state.
+    /// `right_partition` is the one that the debtor account belongs to.
     pub fn request(
         position: SourcePosition,
         decoded: Result<PaymentRequested, Malformed>,
@@ -63,12 +85,10 @@ impl Command {
         config: &AuthorizeConfig,
     ) -> Self {
         let judged = decoded.and_then(|requested| {
-            validate::partition(position.partition, right_partition(&requested))?;
-            let payment = validate::payment(&requested, config)?;
-            let card_token = requested.card.as_ref().map(|card| card.token.as_str());
-            let fingerprint = fingerprint(&payment, card_token);
-            Ok(Valid { payment, fingerprint, attributes: attributes(requested) })
+            let right_partition = right_partition(&requested);
+            judge(&position, requested, right_partition, config)
         });
+        let judged = judged.unwrap_or_else(Judged::Malformed);
         Self::Request(Box::new(Request { position, judged }))
     }
 
@@ -76,6 +96,29 @@ impl Command {
     pub fn result(position: SourcePosition, decoded: Result<PaymentResult, Malformed>) -> Self {
         Self::Result(Box::new(ResultRecord { position, decoded }))
     }
+}
+
+/// What is malformed is not sent on: its right partition would say no more about it.
+fn judge(
+    position: &SourcePosition,
+    requested: PaymentRequested,
+    right_partition: i32,
+    config: &AuthorizeConfig,
+) -> Result<Judged, Malformed> {
+    // What was sent on once stands where it belongs, unless somebody else wrote it: it must not go round in circles.
+    let may_be_sent_on = config.reroutes_wrong_partition() && position.topic != topic::REROUTED;
+    let misplaced = match validate::partition(position.partition, right_partition) {
+        Err(misplaced) if !may_be_sent_on => return Err(misplaced),
+        checked => checked.err(),
+    };
+    let payment = validate::payment(&requested, config)?;
+    let card_token = requested.card.as_ref().map(|card| card.token.as_str());
+    let fingerprint = fingerprint(&payment, card_token);
+    let valid = Valid { payment, fingerprint, attributes: attributes(requested) };
+    Ok(match misplaced {
+        Some(misplaced) => Judged::Misplaced(valid, misplaced),
+        None => Judged::Valid(valid),
+    })
 }
 
 fn attributes(requested: PaymentRequested) -> RiskAttributes {

@@ -46,6 +46,10 @@ pub struct AuthorizeSettings {
     pub id_formats: BTreeMap<String, IdFormat>,
     /// The rules.
     pub risk: RiskConfig,
+    /// Whether a request in the wrong partition is sent to its right one; otherwise it is INVALID. Left out where it is
+    /// off: what a version without it has journaled, and reads, stays the same.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reroute_wrong_partition: bool,
 }
 
 /// The configuration of AUTHORIZE, prepared.
@@ -111,6 +115,11 @@ impl AuthorizeConfig {
         self.settings.id_formats.get(field).copied()
     }
 
+    /// Whether a request in the wrong partition is sent to its right one.
+    pub fn reroutes_wrong_partition(&self) -> bool {
+        self.settings.reroute_wrong_partition
+    }
+
     /// Until when a key consumed now answers with its first decision.
     pub fn key_expires_at(&self, now: Timestamp) -> Timestamp {
         now.saturating_add(Duration::from_days(self.settings.key_retention_days))
@@ -120,5 +129,31 @@ impl AuthorizeConfig {
 impl ActiveConfig for AuthorizeConfig {
     fn from_activation(activation: &ConfigActivation) -> Result<Self, ConfigError> {
         Self::new(serde_json::from_str(&activation.content)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage;
+
+    #[test]
+    fn settings_from_before_requests_were_rerouted_mean_the_same_and_have_the_same_hash() {
+        let before = r#"{"clock":{"mode":"processing","max_clock_skew_seconds":300,"max_event_jump_seconds":259200},"key_retention_days":7,"currency_exponents":{},"id_formats":{},"risk":{"rules":[]}}"#;
+        let read: AuthorizeSettings = serde_json::from_str(before).expect("settings without the field");
+        let settings = AuthorizeSettings { key_retention_days: 7, ..AuthorizeSettings::default() };
+        assert_eq!(read, settings);
+        assert!(!read.reroute_wrong_partition);
+        assert_eq!(stage::activation(&settings).content, before);
+    }
+
+    #[test]
+    fn rerouting_is_journaled_and_read_back() {
+        let rejects = AuthorizeSettings { key_retention_days: 7, ..AuthorizeSettings::default() };
+        let reroutes = AuthorizeSettings { reroute_wrong_partition: true, ..rejects.clone() };
+        let activation = stage::activation(&reroutes);
+        assert_ne!(activation.hash, stage::activation(&rejects).hash);
+        let config = AuthorizeConfig::from_activation(&activation).expect("valid settings");
+        assert!(config.reroutes_wrong_partition());
     }
 }

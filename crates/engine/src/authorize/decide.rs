@@ -1,7 +1,8 @@
 //! Judges a request. The checks stand in the order in which they count: the first that applies answers.
 //!
-//! 1. malformed, 2. dated ahead of the clock, 3. idempotency key used, 4. payment id used,
-//! 5. what the kind of request asks for: rules for a PAYMENT, the original for a follow-up.
+//! 1. malformed, 2. in the wrong partition, where it is sent to its right one, 3. dated ahead of the clock,
+//! 4. idempotency key used, 5. payment id used, 6. what the kind of request asks for: rules for a PAYMENT, the
+//! original for a follow-up.
 
 use settle_risk::{Scope, Severity};
 use settle_types::authorize::{Decision, DecisionEvent, FirstDecision, Outcome, Payment, Reason, Transition};
@@ -9,7 +10,7 @@ use settle_types::event::{ConfigActivation, EventKind, SourcePosition};
 use settle_types::request::EventType;
 use settle_types::{Timestamp, reason};
 
-use super::command::{Command, Request, ResultRecord, Valid, subject};
+use super::command::{Command, Judged, Request, ResultRecord, Valid, subject};
 use super::config::AuthorizeConfig;
 use super::judgement::{Context, Judgement};
 use super::state::{self, AuthorizeRow};
@@ -43,8 +44,9 @@ pub(super) fn decide(
 fn decide_request(context: &Context<'_>, request: &Request, events: &mut Events) {
     let position = &request.position;
     let valid = match &request.judged {
-        Ok(valid) => valid,
-        Err(malformed) => return events.decision(position, invalid(position, None, malformed)),
+        Judged::Valid(valid) => valid,
+        Judged::Misplaced(valid, why) => return events.decision(position, rerouted(position, valid, why)),
+        Judged::Malformed(malformed) => return events.decision(position, invalid(position, None, malformed)),
     };
     let payment = &valid.payment;
     if context.config.clock().is_ahead(payment.requested_at, context.now) {
@@ -99,6 +101,18 @@ fn invalid(position: &SourcePosition, payment: Option<&Payment>, malformed: &Mal
         outcome: Outcome::Invalid,
         payment: payment.cloned(),
         reasons: vec![Reason::new(malformed.code, malformed.detail.clone())],
+        ..Decision::default()
+    }
+}
+
+/// Sent to its right partition and judged there: nothing that this partition knows is asked or changed.
+fn rerouted(position: &SourcePosition, valid: &Valid, why: &Malformed) -> Decision {
+    Decision {
+        decision_id: decision_id(position),
+        outcome: Outcome::Rerouted,
+        payment: Some(valid.payment.clone()),
+        fingerprint: Some(valid.fingerprint),
+        reasons: vec![Reason::new(why.code, why.detail.clone())],
         ..Decision::default()
     }
 }

@@ -33,7 +33,7 @@ fn counts(outcome: Outcome) -> bool {
 }
 
 fn apply_decision(rows: &mut Rows<AuthorizeRow>, now: Timestamp, decision: &Decision) {
-    // Only a first decision consumes its key; replays, conflicts and malformed requests change nothing.
+    // Only a first decision consumes its key; replays, conflicts, malformed and re-routed requests change nothing.
     let Some(key_expires_at) = decision.key_expires_at else { return };
     let payment = decision.payment.as_ref().expect("a decision that consumes a key has a payment");
     let fingerprint = decision.fingerprint.expect("a decision that consumes a key has a fingerprint");

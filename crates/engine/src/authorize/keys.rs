@@ -18,7 +18,7 @@ pub(super) fn of_command(
 ) {
     match command {
         Command::Request(request) => {
-            let Ok(valid) = &request.judged else { return };
+            let Some(valid) = request.judged.valid() else { return };
             let Payment { merchant_id, debtor_account, idempotency_key, .. } = &valid.payment;
             need(state::idempotency_key(merchant_id, debtor_account, idempotency_key), rows, missing);
             of_payment(&valid.payment, now, rows, missing);
@@ -41,7 +41,9 @@ pub(super) fn of_command(
 
 /// Adds what folding the event still needs.
 pub(super) fn of_event(event: &DecisionEvent, rows: &Rows<AuthorizeRow>, missing: &mut Vec<StateKey>) {
-    let decided = event.decision.as_ref().and_then(|decision| decision.payment.as_ref());
+    // Only a first decision, which consumes its key, changes rows.
+    let first = event.decision.as_ref().filter(|decision| decision.key_expires_at.is_some());
+    let decided = first.and_then(|decision| decision.payment.as_ref());
     let changed = event.transition.as_ref().map(|transition| &transition.payment);
     for payment in decided.into_iter().chain(changed) {
         of_payment(payment, event.now, rows, missing);

@@ -43,15 +43,15 @@ impl Stage for Authorize {
 
     const NAME: &'static str = "authorize";
     const PRIMARY: &'static str = topic::REQUESTED;
-    const SECONDARIES: &'static [&'static str] = &[topic::RESULTS];
+    const SECONDARIES: &'static [&'static str] = &[topic::RESULTS, topic::REROUTED];
     const SAME_PARTITION_OUTPUTS: &'static [&'static str] = &[];
-    const OUTPUTS: &'static [&'static str] = &[topic::APPROVED, topic::DEAD_LETTER];
+    const OUTPUTS: &'static [&'static str] = &[topic::APPROVED, topic::DEAD_LETTER, topic::REROUTED];
     const JOURNAL: &'static str = topic::DECIDED;
 
     fn now(meta: &Meta, config: &AuthorizeConfig, command: &Command, wall: Timestamp) -> Timestamp {
         match command {
             Command::Request(request) => {
-                let requested_at = request.judged.as_ref().ok().map(|valid| valid.payment.requested_at);
+                let requested_at = request.judged.valid().map(|valid| valid.payment.requested_at);
                 config.clock().now_for_request(meta.now, requested_at, wall)
             }
             Command::Result(_) | Command::Due(_) | Command::Activate(_) => Self::idle_now(meta, config, wall),

@@ -4,14 +4,19 @@ use settle_types::authorize::{DecisionEvent, Outcome, Payment, PaymentApproved};
 use settle_types::{DecisionId, Timestamp, topic};
 
 use crate::input::Input;
-use crate::output::{Masking, Output, Payload, Placement, dead_letter};
+use crate::output::{Masking, Output, Payload, Placement, dead_letter, rerouted};
 
-/// `payments.approved` for what goes on, `payments.dead-letter` for what was not taken.
+/// `payments.approved` for what goes on, `payments.rerouted` for what is to be decided in another partition,
+/// `payments.dead-letter` for what was not taken.
 pub(super) fn project(event: &DecisionEvent, input: Option<&Input<'_>>) -> Vec<Output> {
     let mut outputs = Vec::new();
     if let Some(decision) = &event.decision {
         if let Some(payment) = decision.payment.as_ref().filter(|_| decision.forwarded) {
             outputs.push(approved(payment, &decision.decision_id, event.now));
+        }
+        if let (Outcome::Rerouted, Some(input), Some(payment)) = (decision.outcome, input, &decision.payment)
+        {
+            outputs.push(rerouted(input, &payment.debtor_account));
         }
         let is_dead = matches!(decision.outcome, Outcome::Invalid | Outcome::Conflict);
         if let (true, Some(input), Some(reason)) = (is_dead, input, decision.reasons.first()) {

@@ -22,6 +22,7 @@ use support::script::{Step, days, run, said};
 fn all_rows() -> Vec<Row> {
     [
         requests::malformed(),
+        requests::misplaced(),
         requests::used_before(),
         follow_ups::follow_ups(),
         follow_ups::cancellations(),

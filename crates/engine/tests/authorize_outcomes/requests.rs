@@ -1,11 +1,14 @@
 //! Requests by themselves, and requests whose key or payment id was used before.
 
+use settle_engine::authorize::AuthorizeSettings;
 use settle_types::request::{Card, PaymentRequested};
 use settle_types::{Duration, reason};
 
 use crate::rows::*;
 use crate::support::build::*;
-use crate::support::script::Step::{Elsewhere, Reconfigure, Refuse, Request, Undecodable};
+use crate::support::script::Step::{
+    Elsewhere, Reconfigure, Refuse, Request, Rerouted, ReroutedElsewhere, Undecodable,
+};
 use crate::support::script::{Step, days};
 
 /// Malformed as a whole, misplaced, dated ahead of the clock.
@@ -64,6 +67,85 @@ pub(crate) fn malformed() -> Vec<Row> {
             vec![Request(PaymentRequested { debtor_account: "4111111111111111".into(), ..payment("p-1") })],
             "INVALID CARD_NUMBER_PRESENT",
         ),
+    ]
+}
+
+/// In the wrong partition, where requests are sent to their right one.
+pub(crate) fn misplaced() -> Vec<Row> {
+    let elsewhere = |id| Elsewhere(payment(id));
+    let rerouting_row = |name, steps, expected| Row { name, settings: rerouting(), steps, expected };
+    let one_a_day = AuthorizeSettings { reroute_wrong_partition: true, ..with_rules(vec![daily_count(1)]) };
+    let ahead = PaymentRequested {
+        requested_at: noon().saturating_add(Duration::from_seconds(301)),
+        ..payment("p-1")
+    };
+    let other_amount = PaymentRequested { amount_minor: 20_000, ..payment("p-1") };
+    vec![
+        rerouting_row("it is sent on", vec![elsewhere("p-1")], "REROUTED WRONG_PARTITION"),
+        rerouting_row("and decided there", vec![elsewhere("p-1"), Rerouted], "APPROVED forwarded"),
+        rerouting_row(
+            "a retry is sent on as well",
+            vec![elsewhere("p-1"), Rerouted, elsewhere("p-1")],
+            "REROUTED WRONG_PARTITION",
+        ),
+        rerouting_row(
+            "and is answered there",
+            vec![elsewhere("p-1"), Rerouted, elsewhere("p-1"), Rerouted],
+            "REPLAYED REPLAY",
+        ),
+        rerouting_row("after the right one", vec![p("p-1"), elsewhere("p-1"), Rerouted], "REPLAYED REPLAY"),
+        rerouting_row("before the right one", vec![elsewhere("p-1"), Rerouted, p("p-1")], "REPLAYED REPLAY"),
+        rerouting_row("on its way it uses no key", vec![elsewhere("p-1"), p("p-1")], "APPROVED forwarded"),
+        rerouting_row(
+            "nor a key for other content",
+            vec![Elsewhere(other_amount), p("p-1"), Rerouted],
+            "CONFLICT IDEMPOTENCY_KEY_REUSED",
+        ),
+        Row {
+            name: "on its way it counts against no limit",
+            settings: one_a_day.clone(),
+            steps: vec![elsewhere("p-1"), elsewhere("p-2"), p("p-3")],
+            expected: "APPROVED forwarded",
+        },
+        Row {
+            name: "where it is decided it does",
+            settings: one_a_day,
+            steps: vec![elsewhere("p-1"), Rerouted, p("p-2")],
+            expected: "DECLINED LIMIT_DAILY_COUNT",
+        },
+        rerouting_row(
+            "what is malformed is not sent on",
+            vec![Elsewhere(PaymentRequested { amount_minor: 0, ..payment("p-1") })],
+            "INVALID AMOUNT_NOT_POSITIVE",
+        ),
+        rerouting_row(
+            "nor is what cannot be read",
+            vec![Undecodable(reason::UNDECODABLE)],
+            "INVALID UNDECODABLE",
+        ),
+        rerouting_row(
+            "the clock is that of the right partition",
+            vec![Elsewhere(ahead.clone())],
+            "REROUTED WRONG_PARTITION",
+        ),
+        rerouting_row("which may refuse it", vec![Elsewhere(ahead), Rerouted], "INVALID CLOCK_SKEW"),
+        rerouting_row(
+            "a follow-up is decided where its original was",
+            vec![p("p-1"), Elsewhere(refund("r-1", "p-1", 10_000)), Rerouted],
+            "APPROVED forwarded",
+        ),
+        rerouting_row("never twice", vec![ReroutedElsewhere(payment("p-1"))], "INVALID WRONG_PARTITION"),
+        row(
+            "what is on its way is decided, whatever the settings are by now",
+            vec![
+                Reconfigure(Box::new(rerouting())),
+                elsewhere("p-1"),
+                Reconfigure(Box::new(authorize_settings())),
+                Rerouted,
+            ],
+            "APPROVED forwarded",
+        ),
+        row("never where it is off", vec![ReroutedElsewhere(payment("p-1"))], "INVALID WRONG_PARTITION"),
     ]
 }
 

@@ -100,6 +100,11 @@ pub fn authorize_settings() -> AuthorizeSettings {
     AuthorizeSettings { key_retention_days: 7, ..AuthorizeSettings::default() }
 }
 
+/// As above; a request in the wrong partition is sent to its right one.
+pub fn rerouting() -> AuthorizeSettings {
+    AuthorizeSettings { reroute_wrong_partition: true, ..authorize_settings() }
+}
+
 pub fn with_rules(rules: Vec<Rule>) -> AuthorizeSettings {
     AuthorizeSettings { risk: RiskConfig { rules }, ..authorize_settings() }
 }

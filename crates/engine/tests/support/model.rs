@@ -20,6 +20,7 @@ pub struct Terms {
     pub per_payment: i64,
     pub daily_sum: i64,
     pub daily_count: i64,
+    pub reroutes: bool,
 }
 
 /// What AUTHORIZE sent to SETTLE.
@@ -71,6 +72,7 @@ pub struct Model {
     pub settle: SettleModel,
     approved: VecDeque<Sent>,
     results: VecDeque<(Sent, String)>,
+    rerouted: VecDeque<PaymentRequested>,
     /// What the journal of AUTHORIZE says, a line per event.
     pub authorize_lines: Vec<String>,
 }
@@ -88,18 +90,35 @@ impl Model {
             settle: SettleModel::default(),
             approved: VecDeque::new(),
             results: VecDeque::new(),
+            rerouted: VecDeque::new(),
             authorize_lines: vec!["config".to_owned()],
+        }
+    }
+
+    /// A request that stands in the wrong partition.
+    pub fn misplaced(&mut self, request: &PaymentRequested) {
+        if !self.terms.reroutes {
+            return self.line("INVALID WRONG_PARTITION");
+        }
+        if let Some(what) = malformed(request) {
+            return self.line(what);
+        }
+        self.line("REROUTED WRONG_PARTITION");
+        self.rerouted.push_back(request.clone());
+    }
+
+    /// AUTHORIZE reads one request that was sent to its right partition.
+    pub fn rerouted_one(&mut self) {
+        if let Some(request) = self.rerouted.pop_front() {
+            self.request(&request);
         }
     }
 
     pub fn request(&mut self, request: &PaymentRequested) {
         let decision = self.decisions;
         self.decisions += 1;
-        if request.amount_minor <= 0 {
-            return self.line("INVALID AMOUNT_NOT_POSITIVE");
-        }
-        if !["EUR", "JPY", "CZK"].contains(&request.currency.as_str()) {
-            return self.line("INVALID CURRENCY_UNKNOWN");
+        if let Some(what) = malformed(request) {
+            return self.line(what);
         }
         let requested_at = request.requested_at.as_micros();
         if self.clock == 0 || requested_at <= self.clock + self.terms.jump_seconds * 1_000_000 {
@@ -379,6 +398,14 @@ impl Model {
         }
         payments
     }
+}
+
+fn malformed(request: &PaymentRequested) -> Option<&'static str> {
+    if request.amount_minor <= 0 {
+        return Some("INVALID AMOUNT_NOT_POSITIVE");
+    }
+    let is_known = ["EUR", "JPY", "CZK"].contains(&request.currency.as_str());
+    (!is_known).then_some("INVALID CURRENCY_UNKNOWN")
 }
 
 fn sent(request: &PaymentRequested, decision: usize, at: i64) -> Sent {

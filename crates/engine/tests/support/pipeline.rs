@@ -1,4 +1,5 @@
-//! Both stages, and the topics between them: requests → AUTHORIZE → approved → SETTLE → results → AUTHORIZE.
+//! Both stages, and the topics between them: requests → AUTHORIZE → approved → SETTLE → results → AUTHORIZE, and
+//! requests → AUTHORIZE → rerouted → AUTHORIZE.
 //!
 //! Nothing moves by itself: a test says when SETTLE and when the way back are served, so that it can try every
 //! interleaving.
@@ -77,6 +78,13 @@ fn number(partition: usize) -> i32 {
     i32::try_from(partition).expect("few partitions")
 }
 
+/// A record of `payments.rerouted`.
+struct Copy {
+    key: Vec<u8>,
+    value: Vec<u8>,
+    right_partition: i32,
+}
+
 /// The two stages, with one partition or several.
 pub struct Pipeline {
     pub authorize: Vec<Harness<Authorize>>,
@@ -85,6 +93,7 @@ pub struct Pipeline {
     requested: Topic<()>,
     approved: Topic<PaymentApproved>,
     results: Topic<PaymentResult>,
+    rerouted: Topic<Copy>,
     routed_of_authorize: Vec<usize>,
     routed_of_settle: Vec<usize>,
 }
@@ -114,6 +123,7 @@ impl Pipeline {
             requested: Topic::new(topic::REQUESTED, partitions),
             approved: Topic::new(topic::APPROVED, partitions),
             results: Topic::new(topic::RESULTS, partitions),
+            rerouted: Topic::new(topic::REROUTED, partitions),
             routed_of_authorize: vec![0; partitions],
             routed_of_settle: vec![0; partitions],
         }
@@ -131,7 +141,17 @@ impl Pipeline {
         self.request_as(partition, Ok(requested.clone()), number(partition))
     }
 
-    /// A request where the sender put it, and the partition where it belongs; or bytes that are none.
+    /// A request in the partition of another debtor. One partition has no other: then it belongs to one elsewhere, and
+    /// what is sent there comes back.
+    pub fn misplaced(&mut self, requested: &PaymentRequested) -> Vec<DecisionEvent> {
+        let right_partition = self.partition_of(requested.debtor_account.as_str().as_bytes());
+        let found_in = (right_partition + 1) % self.authorize.len();
+        let elsewhere = if found_in == right_partition { right_partition + 1 } else { right_partition };
+        self.request_as(found_in, Ok(requested.clone()), number(elsewhere))
+    }
+
+    /// A request where the sender put it, and the partition where it belongs; or bytes that are none. A sender who has
+    /// another partitioner has other keys, too.
     pub fn request_as(
         &mut self,
         partition: usize,
@@ -140,6 +160,9 @@ impl Pipeline {
     ) -> Vec<DecisionEvent> {
         let position = self.requested.position(partition);
         let (key, value) = match &decoded {
+            Ok(requested) if number(partition) != right_partition => {
+                (b"another key".to_vec(), encoded(requested))
+            }
             Ok(requested) => (requested.debtor_account.as_str().as_bytes().to_vec(), encoded(requested)),
             Err(_) => (b"some key".to_vec(), b"not a record".to_vec()),
         };
@@ -214,9 +237,31 @@ impl Pipeline {
         Some(events)
     }
 
+    /// AUTHORIZE reads one record of `payments.rerouted`; none if none waits.
+    pub fn rerouted_one(&mut self) -> Option<Vec<DecisionEvent>> {
+        let (partition, position, Copy { key, value, right_partition }) = self.rerouted.pop()?;
+        let decoded = serde_json::from_slice(&value).expect("a copy has the bytes of its source");
+        let source = Source { position: position.clone(), key: Some(key), value: Some(value) };
+        let config = &self.authorize[partition].config;
+        let command = authorize::Command::request(position, Ok(decoded), |_| right_partition, config);
+        let events = self.authorize[partition].submit(&command, Some(&source));
+        self.route();
+        Some(events)
+    }
+
+    /// Somebody writes a request to a partition of `payments.rerouted`, wherever it belongs.
+    pub fn write_rerouted(&mut self, partition: usize, requested: &PaymentRequested, right_partition: i32) {
+        let key = requested.debtor_account.as_str().as_bytes().to_vec();
+        self.rerouted.push(partition, Copy { key, value: encoded(requested), right_partition });
+    }
+
+    pub fn waiting_rerouted(&self) -> usize {
+        self.rerouted.waiting().count()
+    }
+
     /// Both stages read until nothing waits.
     pub fn run_until_idle(&mut self) {
-        while self.settle_one().is_some() || self.result_one().is_some() {}
+        while self.rerouted_one().is_some() || self.settle_one().is_some() || self.result_one().is_some() {}
     }
 
     /// Closes and pays what is open.
@@ -280,6 +325,12 @@ impl Pipeline {
                 assert_eq!((output.topic, output.placement), (topic::RESULTS, Placement::ByKey));
                 assert_eq!(key, result.approved.debtor_account.as_str().as_bytes(), "the key is the debtor");
                 self.results.push(partition, result);
+            }
+            Payload::Rerouted { value, .. } => {
+                assert_eq!((output.topic, output.placement), (topic::REROUTED, Placement::ByKey));
+                let value = value.expect("what was decided has a value");
+                let right_partition = number(partition);
+                self.rerouted.push(partition, Copy { key: key.to_vec(), value, right_partition });
             }
             Payload::Ledger(_) => assert_eq!(output.placement, Placement::SameAsInput, "I3"),
             Payload::Payout(_) | Payload::DeadLetter { .. } => {}

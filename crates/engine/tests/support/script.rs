@@ -16,6 +16,10 @@ pub enum Step {
     Request(PaymentRequested),
     /// A request in the partition of another debtor.
     Elsewhere(PaymentRequested),
+    /// AUTHORIZE reads the next request that was sent to its right partition.
+    Rerouted,
+    /// Somebody else writes a request to `payments.rerouted`, in the partition of another debtor.
+    ReroutedElsewhere(PaymentRequested),
     /// Bytes that the schema layer refused with this code.
     Undecodable(&'static str),
     /// SETTLE refuses the approved payment with this id, for this code.
@@ -55,6 +59,13 @@ fn apply(pipeline: &mut Pipeline, step: &Step) {
         }
         Step::Elsewhere(requested) => {
             pipeline.request_as(0, Ok(requested.clone()), 1);
+        }
+        Step::Rerouted => {
+            pipeline.rerouted_one().expect("a re-routed request waits");
+        }
+        Step::ReroutedElsewhere(requested) => {
+            pipeline.write_rerouted(0, requested, 1);
+            pipeline.rerouted_one().expect("it was written");
         }
         Step::Undecodable(code) => {
             let malformed = Malformed { code, detail: "value: not a record".to_owned() };

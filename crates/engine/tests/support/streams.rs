@@ -17,6 +17,10 @@ use super::pipeline::Pipeline;
 #[derive(Clone, Debug)]
 pub enum Op {
     Request(Box<PaymentRequested>),
+    /// A request in the wrong partition.
+    Misplaced(Box<PaymentRequested>),
+    /// AUTHORIZE reads so many requests that were sent to their right partition.
+    Rerouted(u8),
     /// SETTLE reads so many approved records.
     Settle(u8),
     /// AUTHORIZE reads so many refusals.
@@ -24,7 +28,7 @@ pub enum Op {
     Finish,
 }
 
-/// A stream, and how long keys are kept in it.
+/// A stream, and the settings that it meets.
 #[derive(Clone, Debug)]
 pub struct Stream {
     pub terms: Terms,
@@ -38,6 +42,7 @@ const WEEKS: Terms = Terms {
     per_payment: 50_000,
     daily_sum: 50_000,
     daily_count: 2,
+    reroutes: true,
 };
 /// Keys for more than a year, in leaps that reach the end of the 550 days for which payments are kept.
 const YEARS: Terms = Terms { key_retention_days: 400, jump_seconds: 399 * 86_400, ..WEEKS };
@@ -47,6 +52,7 @@ pub fn authorize(terms: Terms) -> AuthorizeSettings {
     AuthorizeSettings {
         clock: event_clock(u32::try_from(terms.jump_seconds).expect("a few years")),
         key_retention_days: u32::try_from(terms.key_retention_days).expect("a few years"),
+        reroute_wrong_partition: terms.reroutes,
         ..with_rules(vec![
             limit("large", CheckKind::LimitPerPayment, terms.per_payment, &codes),
             limit("sum", CheckKind::LimitDailySum, terms.daily_sum, &codes),
@@ -93,11 +99,13 @@ struct Seed {
     step_seconds: i64,
     execute_in: Option<i64>,
     is_retry: bool,
+    is_misplaced: bool,
 }
 
 #[derive(Clone, Debug)]
 enum SeedOp {
     Request(Seed),
+    Rerouted(u8),
     Settle(u8),
     Results(u8),
     Finish,
@@ -131,8 +139,9 @@ fn seeds() -> impl Strategy<Value = Seed> {
         2 => 20_000..260_000i64,
         1 => prop::sample::select(vec![6 * 86_400i64, 6 * 86_400 + 1, 200 * 86_400, 399 * 86_400]),
     ];
-    let time = (steps, proptest::option::weighted(0.12, 0..400_000i64), prop::bool::weighted(0.12));
-    (identity, parties, money, time).prop_map(|(identity, parties, money, time)| Seed {
+    let time = (steps, proptest::option::weighted(0.12, 0..400_000i64));
+    let attempt = (prop::bool::weighted(0.12), prop::bool::weighted(0.08));
+    (identity, parties, money, time, attempt).prop_map(|(identity, parties, money, time, attempt)| Seed {
         kind: identity.0,
         id: identity.1,
         other_key: identity.2,
@@ -145,18 +154,21 @@ fn seeds() -> impl Strategy<Value = Seed> {
         by_card: money.3,
         step_seconds: time.0,
         execute_in: time.1,
-        is_retry: time.2,
+        is_retry: attempt.0,
+        is_misplaced: attempt.1,
     })
 }
 
 pub fn streams(longest: usize) -> impl Strategy<Value = Stream> {
     let op = prop_oneof![
         16 => seeds().prop_map(SeedOp::Request),
+        2 => (1..4u8).prop_map(SeedOp::Rerouted),
         5 => (1..6u8).prop_map(SeedOp::Settle),
         3 => (1..4u8).prop_map(SeedOp::Results),
         1 => Just(SeedOp::Finish),
     ];
     let terms = prop_oneof![3 => Just(WEEKS), 1 => Just(YEARS)];
+    let terms = (terms, prop::bool::weighted(0.8)).prop_map(|(terms, reroutes)| Terms { reroutes, ..terms });
     (terms, vec(op, 1..longest)).prop_map(|(terms, seeds)| Stream { terms, ops: with_past(terms, seeds) })
 }
 
@@ -168,6 +180,10 @@ fn with_past(terms: Terms, seeds: Vec<SeedOp>) -> Vec<Op> {
     for seed in seeds {
         let seed = match seed {
             SeedOp::Request(seed) => seed,
+            SeedOp::Rerouted(records) => {
+                ops.push(Op::Rerouted(records));
+                continue;
+            }
             SeedOp::Settle(records) => {
                 ops.push(Op::Settle(records));
                 continue;
@@ -187,13 +203,14 @@ fn with_past(terms: Terms, seeds: Vec<SeedOp>) -> Vec<Op> {
             _ => fresh(&seed, &past, requested_seconds),
         };
         request.requested_at = Timestamp::from_micros(requested_seconds * 1_000_000);
-        // What is malformed does not move the clock of the engine either.
+        // What is malformed or misplaced does not move the clock of the engine either.
         let is_malformed = request.amount_minor <= 0 || request.currency == "XXX";
-        if seed.step_seconds <= terms.jump_seconds && !is_malformed {
+        if seed.step_seconds <= terms.jump_seconds && !is_malformed && !seed.is_misplaced {
             now_seconds = now_seconds.max(requested_seconds);
         }
         past.push(request.clone());
-        ops.push(Op::Request(Box::new(request)));
+        let request = Box::new(request);
+        ops.push(if seed.is_misplaced { Op::Misplaced(request) } else { Op::Request(request) });
     }
     ops
 }
@@ -257,6 +274,12 @@ pub fn play(pipeline: &mut Pipeline, ops: &[Op]) {
             Op::Request(request) => {
                 pipeline.request(request);
             }
+            Op::Misplaced(request) => {
+                pipeline.misplaced(request);
+            }
+            Op::Rerouted(records) => (0..*records).for_each(|_| {
+                pipeline.rerouted_one();
+            }),
             Op::Settle(records) => (0..*records).for_each(|_| {
                 pipeline.settle_one();
             }),
@@ -273,6 +296,8 @@ pub fn play_model(model: &mut Model, ops: &[Op]) {
     for op in ops {
         match op {
             Op::Request(request) => model.request(request),
+            Op::Misplaced(request) => model.misplaced(request),
+            Op::Rerouted(records) => (0..*records).for_each(|_| model.rerouted_one()),
             Op::Settle(records) => (0..*records).for_each(|_| model.settle_one()),
             Op::Results(records) => (0..*records).for_each(|_| model.result_one()),
             Op::Finish => model.settle.finish(),

@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
-use rdkafka::client::DefaultClientContext;
+use rdkafka::admin::{AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::consumer::Consumer;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
@@ -37,8 +36,7 @@ pub(super) fn create_topic(cluster: &Cluster, name: &str, partitions: u32) -> Re
         .set("retention.bytes", "-1")
         .set("message.timestamp.type", timestamp_type)
         .set("min.insync.replicas", &min_insync_replicas);
-    let admin = client(cluster)?;
-    let outcomes = block_on(admin.create_topics([&topic], &options()))
+    let outcomes = block_on(cluster.admin()?.create_topics([&topic], &options()))
         .map_err(|error| cluster.failed("create a topic", name, &error))?;
     match outcomes.into_iter().next() {
         Some(Err((_, RDKafkaErrorCode::TopicAlreadyExists))) => {
@@ -76,42 +74,36 @@ fn wait_until_known(cluster: &Cluster, name: &str, partitions: u32) -> Result<()
 pub(super) fn topic_settings(cluster: &Cluster, names: &[&str]) -> Result<Vec<TopicSettings>, Error> {
     let described = native::describe_topics(cluster.observer().client(), names, super::CALL_TIMEOUT)
         .map_err(|code| cluster.failed("describe topics", names.first().unwrap_or(&""), &KafkaError::AdminOp(code)))?;
-    let counts = cluster.topics()?;
-    let admin = client(cluster)?;
     let mut found = Vec::new();
     for topic in described {
         match topic.error {
-            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => continue,
+            Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) => {}
             Some(code) => {
                 return Err(cluster.errors.of("describe a topic", &topic.name, &KafkaError::AdminOp(code)));
             }
-            None => {}
+            None => found.push(topic),
         }
-        let resource = ResourceSpecifier::Topic(&topic.name);
-        let configured = block_on(admin.describe_configs([&resource], &options()))
-            .map_err(|error| cluster.failed("describe a topic", &topic.name, &error))?
-            .into_iter()
-            .next();
+    }
+    let resources: Vec<ResourceSpecifier<'_>> =
+        found.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let configured = block_on(cluster.admin()?.describe_configs(&resources, &options()))
+        .map_err(|error| cluster.failed("describe topics", "", &error))?;
+    let settings = found.iter().zip(configured).map(|(topic, configured)| {
         // Who may use a topic need not be allowed to look at its settings.
-        let configured = configured.and_then(Result::ok);
+        let configured = configured.ok();
         let value = |name: &str| configured.as_ref().and_then(|found| found.get(name)?.value.clone());
-        found.push(TopicSettings {
-            partitions: counts.get(&topic.name).copied().unwrap_or(0),
+        TopicSettings {
+            name: topic.name.as_str().into(),
+            partitions: topic.partitions,
             retention_ms: value("retention.ms").and_then(|text| text.parse().ok()),
             retention_bytes: value("retention.bytes").and_then(|text| text.parse().ok()),
             cleanup_policy: value("cleanup.policy"),
-            identity: topic.id,
+            identity: topic.id.clone(),
             may_read: topic.may_read,
             may_write: topic.may_write,
-            name: topic.name.into(),
-        });
-    }
-    Ok(found)
-}
-
-fn client(cluster: &Cluster) -> Result<AdminClient<DefaultClientContext>, Error> {
-    let config = cluster.options.client("admin")?;
-    config.create().map_err(|error| Error::ClientSettings { what: error.to_string() })
+        }
+    });
+    Ok(settings.collect())
 }
 
 fn options() -> AdminOptions {

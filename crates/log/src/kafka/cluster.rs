@@ -1,9 +1,11 @@
 //! What all clients of one cluster in this process share.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use rdkafka::admin::AdminClient;
+use rdkafka::client::DefaultClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -28,6 +30,8 @@ pub(super) struct Cluster {
     pub(super) statistics: Arc<StatisticsByClient>,
     /// A client that sees the ends of partitions with the records of open transactions, for metadata too.
     observer: BaseConsumer<ReaderEvents>,
+    /// For making and describing topics, once one is needed.
+    admin: OnceLock<AdminClient<DefaultClientContext>>,
     /// When producers of a transactional id were shut out.
     fences: Mutex<BTreeMap<String, Vec<Instant>>>,
 }
@@ -41,7 +45,7 @@ impl Cluster {
         let notes = Notes::new("observer".to_owned(), Arc::clone(&errors.problems), Arc::clone(&statistics));
         let observer = BaseConsumer::from_config_and_context(&options.observer()?, ReaderEvents(notes))
             .map_err(|error| Error::ClientSettings { what: error.to_string() })?;
-        let cluster = Self { options, errors, statistics, observer, fences: Mutex::default() };
+        let cluster = Self { options, errors, statistics, observer, admin: OnceLock::new(), fences: Mutex::default() };
         cluster.wait_for_an_answer()?;
         Ok(cluster)
     }
@@ -77,6 +81,15 @@ impl Cluster {
 
     pub(super) fn observer(&self) -> &BaseConsumer<ReaderEvents> {
         &self.observer
+    }
+
+    pub(super) fn admin(&self) -> Result<&AdminClient<DefaultClientContext>, Error> {
+        if let Some(admin) = self.admin.get() {
+            return Ok(admin);
+        }
+        let made = self.options.client("admin")?.create();
+        let made = made.map_err(|error| Error::ClientSettings { what: error.to_string() })?;
+        Ok(self.admin.get_or_init(|| made))
     }
 
     /// Names of the topics with their partition counts, without those of Kafka itself.

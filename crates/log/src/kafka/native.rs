@@ -180,6 +180,7 @@ pub(super) struct DescribedTopic {
     pub(super) name: String,
     /// The id that the cluster gave the topic: another one means another topic of the same name.
     pub(super) id: String,
+    pub(super) partitions: u32,
     pub(super) may_read: bool,
     pub(super) may_write: bool,
     pub(super) error: Option<RDKafkaErrorCode>,
@@ -255,6 +256,8 @@ unsafe fn described_topic(topic: *const sys::rd_kafka_TopicDescription_t) -> Des
     unsafe {
         let code = sys::rd_kafka_error_code(sys::rd_kafka_TopicDescription_error(topic));
         let id = sys::rd_kafka_TopicDescription_topic_id(topic);
+        let mut partitions = 0;
+        sys::rd_kafka_TopicDescription_partitions(topic, &raw mut partitions);
         let mut count = 0;
         let operations = sys::rd_kafka_TopicDescription_authorized_operations(topic, &raw mut count);
         let operations =
@@ -268,6 +271,7 @@ unsafe fn described_topic(topic: *const sys::rd_kafka_TopicDescription_t) -> Des
         DescribedTopic {
             name: text(sys::rd_kafka_TopicDescription_name(topic)),
             id: if id.is_null() { String::new() } else { text(sys::rd_kafka_Uuid_base64str(id)) },
+            partitions: u32::try_from(partitions).unwrap_or(u32::MAX),
             may_read: may(Operation::RD_KAFKA_ACL_OPERATION_READ),
             may_write: may(Operation::RD_KAFKA_ACL_OPERATION_WRITE),
             error: (code != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into()),

@@ -6,17 +6,20 @@ use settle_store::{Identity, Store};
 use super::{Slot, Worker};
 use crate::codec::StageCodec;
 use crate::error::Error;
+use crate::health::Step;
 use crate::partition::Partition;
 use crate::restore::{Restore, inputs};
 
 impl<S: StageCodec> Worker<S> {
     pub(super) fn assigned(&mut self, numbers: &[u32]) -> Result<(), Error> {
         self.has_joined = true;
+        self.monitor.assigned(numbers);
         if numbers.is_empty() {
             return Ok(());
         }
         let journal_identity = self.journal_identity()?;
         for number in numbers {
+            self.monitor.enter(Step::OpeningStore);
             let store = self.open_store(*number)?;
             let partition = Box::new(Partition::new(*number, Box::new(store), journal_identity.clone())?);
             self.slots.insert(*number, Slot::Restoring(partition, Restore::begin()));
@@ -53,6 +56,7 @@ impl<S: StageCodec> Worker<S> {
     }
 
     pub(super) fn give_up(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        self.monitor.enter(Step::ClosingStore);
         for number in numbers {
             self.queues.close(*number);
             match self.slots.remove(number) {
@@ -69,6 +73,7 @@ impl<S: StageCodec> Worker<S> {
             self.reader = None;
             return Ok(());
         }
+        self.monitor.enter(Step::Restoring);
         self.fetch_group_offsets()?;
         for number in self.slots.keys().copied().collect::<Vec<_>>() {
             let Some(Slot::Restoring(partition, restore)) = self.slots.get_mut(&number) else { continue };
@@ -76,7 +81,10 @@ impl<S: StageCodec> Worker<S> {
                 Some(reader) => reader,
                 none => none.insert(self.shared.log.reader()?),
             };
-            if !restore.advance(&mut **reader, partition, &self.shared.stats)? {
+            let before = partition.journal_next_offset;
+            let is_done = restore.advance(&mut **reader, partition)?;
+            self.monitor.restore_stepped(number, partition.journal_next_offset - before, restore.remaining(partition));
+            if !is_done {
                 continue;
             }
             let positions = restore.positions::<S>(&self.group, number, &partition.meta)?;
@@ -84,6 +92,7 @@ impl<S: StageCodec> Worker<S> {
             if let Some(Slot::Restoring(partition, _)) = self.slots.remove(&number) {
                 self.slots.insert(number, Slot::Ready(partition));
             }
+            self.monitor.restored(number);
             self.activate(number)?;
         }
         Ok(())

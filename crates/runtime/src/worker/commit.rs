@@ -6,6 +6,8 @@ use super::{Flow, Slot, Worker};
 use crate::clock::monotonic_now;
 use crate::codec::{StageCodec, unsigned_offset};
 use crate::error::Error;
+use crate::health::Step;
+use crate::monitor::{AbortReason, CommittedWork};
 use crate::restore::{Restore, inputs};
 
 impl<S: StageCodec> Worker<S> {
@@ -25,9 +27,10 @@ impl<S: StageCodec> Worker<S> {
         self.last_commit_at = monotonic_now();
         let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
         let numbers: Vec<u32> = content.partitions.iter().copied().collect();
+        self.monitor.enter(Step::Committing);
         let metadata = self.consumer.group_metadata()?;
         if !metadata.is_joined() {
-            return self.abort();
+            return self.abort(AbortReason::NotJoined);
         }
         // Every partition that the transaction writes, changed or not: the generation check of the offsets is
         // the only fence against a zombie, so that a transaction of timers alone needs them too.
@@ -38,6 +41,7 @@ impl<S: StageCodec> Worker<S> {
                 offsets.push((input, next_offset));
             }
         }
+        let began = monotonic_now();
         let sent = self.transaction.producer().send_offsets(&metadata, &offsets);
         let outcome = match sent {
             Ok(()) => self.transaction.producer().commit(),
@@ -50,7 +54,14 @@ impl<S: StageCodec> Worker<S> {
         match outcome {
             Ok(committed) => {
                 self.aborts_in_a_row = 0;
-                self.shared.stats.committed(content.inputs, &content.outcomes);
+                let work = CommittedWork {
+                    records: content.inputs,
+                    bytes: content.bytes,
+                    dead_letters: content.dead_letters,
+                    timers: content.timers,
+                    outcomes: &content.outcomes,
+                };
+                self.monitor.committed(&work, monotonic_now() - began);
                 for number in numbers {
                     let partition = self.ready(number);
                     let next = committed.next_offsets.get(&partition.journal).copied();
@@ -68,12 +79,13 @@ impl<S: StageCodec> Worker<S> {
     }
 
     /// Drops what is open and decides it again from the last commit.
-    pub(super) fn abort(&mut self) -> Result<Flow, Error> {
+    pub(super) fn abort(&mut self, reason: AbortReason) -> Result<Flow, Error> {
         if self.transaction.close().is_none() {
             return Ok(Flow::GoOn);
         }
+        self.monitor.enter(Step::Aborting);
         self.transaction.producer().abort()?;
-        self.shared.stats.aborted();
+        self.monitor.aborted(reason);
         self.restore_all()
     }
 
@@ -81,7 +93,7 @@ impl<S: StageCodec> Worker<S> {
     /// one, and the journal says what came of it.
     fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<Flow, Error> {
         self.aborts_in_a_row += 1;
-        self.shared.stats.aborted();
+        self.monitor.aborted(if is_unknown { AbortReason::Unknown } else { AbortReason::Refused });
         if matches!(reason, settle_log::Error::DiskFull { .. } | settle_log::Error::ReadOnly { .. }) {
             // An operator has to act: deciding again would only hide the cause behind a count.
             return Err(reason.into());
@@ -107,6 +119,7 @@ impl<S: StageCodec> Worker<S> {
                 Slot::Restoring(partition, _) | Slot::Ready(partition) => partition,
             };
             partition.roll_back()?;
+            self.monitor.restore_began(number, 0);
             self.slots.insert(number, Slot::Restoring(partition, Restore::begin()));
         }
         Ok(Flow::StartOver)

@@ -5,6 +5,7 @@
 //! the codec of the hot path, which does neither. Several times slower than reading by name, and rare.
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use apache_avro::Schema;
 use apache_avro::reader::datum::GenericDatumReader;
@@ -38,15 +39,17 @@ impl Conversion {
         bytes: &[u8],
     ) -> Result<T, DecodeError> {
         read_datum(codec.codec(), bytes, Walk)?;
-        // Neither message is passed on: they quote values.
-        let no_counterpart = || DecodeError::NoCounterpart { expected: T::SCHEMA.full_name() };
-        let mut datum = &bytes[HEADER_LENGTH..];
-        let value = GenericDatumReader::builder(&self.writer)
-            .reader_schema(reader)
-            .build()
-            .and_then(|resolving| resolving.read_value(&mut datum))
-            .map_err(|_| no_counterpart())?;
-        apache_avro::from_value(&value).map_err(|_| no_counterpart())
+        // No message is passed on: they quote values. And a panic of the library would come again with every
+        // restart, since the record would be read again.
+        match catch_unwind(AssertUnwindSafe(|| self.resolve(reader, &bytes[HEADER_LENGTH..]))) {
+            Ok(Ok(record)) => Ok(record),
+            Ok(Err(_)) | Err(_) => Err(DecodeError::NoCounterpart { expected: T::SCHEMA.full_name() }),
+        }
+    }
+
+    fn resolve<T: AvroRecord>(&self, reader: &Schema, mut datum: &[u8]) -> Result<T, apache_avro::Error> {
+        let resolving = GenericDatumReader::builder(&self.writer).reader_schema(reader).build()?;
+        apache_avro::from_value(&resolving.read_value(&mut datum)?)
     }
 }
 

@@ -141,8 +141,8 @@ impl Error {
                  a compatible one and delete this; otherwise use the release of Settle that fits."
             }
             Self::WeakerLevel { .. } => {
-                "Set it: PUT /config/<subject> with {\"compatibility\": \"FULL_TRANSITIVE\"}. Or let weaker \
-                 levels be a warning, and watch who registers what."
+                "Set it: PUT /config/<subject> with {\"compatibility\": \"FULL_TRANSITIVE\"}. Settle sets it only \
+                 for subjects that it creates."
             }
             Self::NotRegistered { .. } => {
                 "Register the file of schemas/ under the subject, as docs/schemas.md shows, or switch \

@@ -5,7 +5,7 @@
 use std::error::Error as _;
 use std::io::Read;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use reqwest::blocking::{Client, Response};
@@ -129,6 +129,8 @@ pub(super) struct Http {
     urls: Vec<Url>,
     /// Index of the address that answered last.
     preferred: AtomicUsize,
+    requests: AtomicU64,
+    failures: AtomicU64,
     options: RegistryOptions,
 }
 
@@ -160,11 +162,23 @@ impl Http {
         if options.basic_auth.is_some() && urls.iter().any(|url| url.scheme() == "http") {
             tracing::warn!("the schema registry's password goes over a connection that is not encrypted");
         }
-        Ok(Self { client, urls, preferred: AtomicUsize::new(0), options })
+        Ok(Self {
+            client,
+            urls,
+            preferred: AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
+            failures: AtomicU64::new(0),
+            options,
+        })
     }
 
     pub(super) fn options(&self) -> &RegistryOptions {
         &self.options
+    }
+
+    /// Requests since the start, and those among them that got no usable answer.
+    pub(super) fn counts(&self) -> (u64, u64) {
+        (self.requests.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
     }
 
     /// Asks in as many rounds as the options say.
@@ -189,16 +203,18 @@ impl Http {
         let mut failure = None;
         for step in 0..self.urls.len() {
             let index = (first + step) % self.urls.len();
-            match self.send(&self.urls[index], request) {
+            self.requests.fetch_add(1, Ordering::Relaxed);
+            let error = match self.send(&self.urls[index], request) {
                 Ok(answer) => {
                     self.preferred.store(index, Ordering::Relaxed);
                     return Ok(answer);
                 }
-                // A certificate does not get better by waiting: that failure is the one to report.
-                Err(error) => match failure {
-                    Some(Error::Tls { .. } | Error::Unauthorized { .. }) => {}
-                    _ => failure = Some(error),
-                },
+                Err(error) => error,
+            };
+            self.failures.fetch_add(1, Ordering::Relaxed);
+            // A certificate does not get better by waiting: that failure is the one to report.
+            if !matches!(failure, Some(Error::Tls { .. } | Error::Unauthorized { .. })) {
+                failure = Some(error);
             }
         }
         Err(failure.expect("a registry has an address: the options were checked"))

@@ -46,15 +46,16 @@ pub(super) fn fit(writer: &Schema, reader: &Schema) -> Result<Fit, String> {
         writer_names: writer_names.get_names(),
         reader_names: reader_names.get_names(),
         symbols: ReaderSymbols::new(),
+        has_other_bytes: false,
         needs_conversion: false,
     };
     comparison.compare("the record", writer, reader)?;
     let way = if comparison.needs_conversion {
         Way::Converted
-    } else if writer.canonical_form() == reader.canonical_form() {
-        Way::Same
-    } else {
+    } else if comparison.has_other_bytes {
         Way::ByName
+    } else {
+        Way::Same
     };
     Ok(Fit { way, symbols: comparison.symbols })
 }
@@ -63,6 +64,9 @@ struct Comparison<'a> {
     writer_names: &'a NamesRef<'a>,
     reader_names: &'a NamesRef<'a>,
     symbols: ReaderSymbols,
+    /// Whether any part is written in other bytes, or in another place, than ours. (Equal canonical forms say the
+    /// same, but the library's function for it panics on some schemas that it parses.)
+    has_other_bytes: bool,
     needs_conversion: bool,
 }
 
@@ -74,15 +78,14 @@ impl Comparison<'_> {
         match (writer, reader) {
             (Schema::Union(writer), Schema::Union(reader)) => self.compare_unions(path, writer, reader),
             (Schema::Union(writer), _) => self.compare_with_required(path, writer, reader),
-            // Null, or one branch that both readers of the value take for present.
-            (Schema::Null, Schema::Union(_)) => Ok(()),
-            (_, Schema::Union(reader)) => self.compare(path, writer, optional_type(path, reader)?),
+            (_, Schema::Union(reader)) => self.compare_with_optional(path, writer, reader),
             (Schema::Record(writer), Schema::Record(reader)) => self.compare_records(path, writer, reader),
             (Schema::Enum(writer), Schema::Enum(reader)) => {
                 check_names(path, &writer.name, &reader.name)?;
                 if reader.default.is_none() {
                     return Err(format!("{path}: our enum has no default"));
                 }
+                self.has_other_bytes |= writer.symbols != reader.symbols;
                 self.symbols.insert(writer.name.fullname(None), reader.symbols.clone());
                 Ok(())
             }
@@ -92,7 +95,10 @@ impl Comparison<'_> {
             (Schema::Map(writer), Schema::Map(reader)) => {
                 self.compare(&format!("{path}[]"), &writer.types, &reader.types)
             }
-            _ => compare_scalars(path, writer, reader),
+            _ => {
+                self.has_other_bytes |= compare_scalars(path, writer, reader)? == Bytes::Other;
+                Ok(())
+            }
         }
     }
 
@@ -103,6 +109,8 @@ impl Comparison<'_> {
         reader: &RecordSchema,
     ) -> Result<(), String> {
         check_names(path, &writer.name, &reader.name)?;
+        let written_names = writer.fields.iter().map(|field| &field.name);
+        self.has_other_bytes |= !written_names.eq(reader.fields.iter().map(|field| &field.name));
         for field in &reader.fields {
             let path = format!("{path}.{}", field.name);
             match writer.fields.iter().find(|candidate| candidate.name == field.name) {
@@ -120,14 +128,31 @@ impl Comparison<'_> {
         writer: &UnionSchema,
         reader: &UnionSchema,
     ) -> Result<(), String> {
-        let reader = optional_type(path, reader)?;
+        let present = optional_type(path, reader)?;
         for branch in present_branches(writer) {
-            self.compare(path, branch, reader)?;
+            self.compare(path, branch, present)?;
         }
+        let is_null = |branch: &Schema| matches!(branch, Schema::Null);
+        let written = writer.variants().iter().map(is_null);
+        self.has_other_bytes |= !written.eq(reader.variants().iter().map(is_null));
         // Reading by name tells null from the one other type; it takes more branches for the names of variants.
         let is_optional = writer.variants().len() == 2 && present_branches(writer).count() == 1;
         self.needs_conversion |= !is_optional && present_branches(writer).count() > 0;
         Ok(())
+    }
+
+    /// Null, or what an optional field has when it is there.
+    fn compare_with_optional(
+        &mut self,
+        path: &str,
+        writer: &Schema,
+        reader: &UnionSchema,
+    ) -> Result<(), String> {
+        self.has_other_bytes = true;
+        match writer {
+            Schema::Null => Ok(()),
+            _ => self.compare(path, writer, optional_type(path, reader)?),
+        }
     }
 
     /// Null for a required field is no difference of the schemas: the record that has it is refused.
@@ -137,6 +162,7 @@ impl Comparison<'_> {
         writer: &UnionSchema,
         reader: &Schema,
     ) -> Result<(), String> {
+        self.has_other_bytes = true;
         let mut branches = 0;
         for branch in present_branches(writer) {
             self.compare(path, branch, reader)?;
@@ -178,7 +204,13 @@ fn check_names(path: &str, writer: &Name, reader: &Name) -> Result<(), String> {
     Err(format!("{path} is {}, expected {}", writer.name(), reader.name()))
 }
 
-fn compare_scalars(path: &str, writer: &Schema, reader: &Schema) -> Result<(), String> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bytes {
+    Same,
+    Other,
+}
+
+fn compare_scalars(path: &str, writer: &Schema, reader: &Schema) -> Result<Bytes, String> {
     let differs = || format!("{path} is {}, expected {}", type_name(writer), type_name(reader));
     let (written, meant) = match (scalar(writer), scalar(reader)) {
         (Some(written), Some(meant)) => (written, meant),
@@ -189,7 +221,11 @@ fn compare_scalars(path: &str, writer: &Schema, reader: &Schema) -> Result<(), S
         || (written.base == Base::Bytes && meant.base == Base::String);
     // A plain number may be what we take it for; one that says that it is something else is not.
     let is_same_unit = written.unit.is_none() || written.unit == meant.unit;
-    if is_readable && is_same_unit { Ok(()) } else { Err(differs()) }
+    match is_readable && is_same_unit {
+        true if written.base == meant.base => Ok(Bytes::Same),
+        true => Ok(Bytes::Other),
+        false => Err(differs()),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 //! what it is. Workers ask here only for ids that they have not met, and never wait for the network.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::panic::catch_unwind;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -33,13 +34,17 @@ pub enum Lookup {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RegistryStatus {
+    /// Requests since the start.
+    pub requests: u64,
+    /// Requests since the start that got no usable answer.
+    pub failures: u64,
     /// Schemas in memory.
     pub known_schemas: usize,
     /// Ids that wait for an answer.
     pub pending_ids: usize,
     /// Ids that the registry does not have.
     pub unknown_ids: usize,
-    /// Failed requests for pending ids, in a row. Zero while the registry answers.
+    /// Failed attempts to fetch a pending id, in a row. Zero while the registry answers.
     pub failures_in_a_row: u32,
     /// The last failure's code and message, while requests fail.
     pub failure: Option<(&'static str, String)>,
@@ -126,8 +131,11 @@ impl Shared {
     }
 
     pub(super) fn status(&self) -> RegistryStatus {
+        let (requests, failures) = self.http.counts();
         let state = self.lock();
         RegistryStatus {
+            requests,
+            failures,
             known_schemas: state.known.len(),
             pending_ids: state.pending.len(),
             unknown_ids: state.unknown.len(),
@@ -267,10 +275,13 @@ impl State {
 
 /// Makes a registry's schema ready for reading.
 pub(super) fn compile(id: u32, schema: &api::Schema) -> RegisteredSchema {
-    match schema.defect() {
-        Some(defect) => RegisteredSchema::unusable(id, defect),
-        None => RegisteredSchema::new(id, &schema.schema),
+    if let Some(defect) = schema.defect() {
+        return RegisteredSchema::unusable(id, defect);
     }
+    // Anybody's text goes through two parsers that are not ours: a panic of theirs must not end the thread, and
+    // leave every new id pending without a word.
+    catch_unwind(|| RegisteredSchema::new(id, &schema.schema))
+        .unwrap_or_else(|_| RegisteredSchema::unusable(id, "it makes the parser of schemas fail"))
 }
 
 #[expect(clippy::disallowed_methods, reason = "measures pauses between requests; no decision sees it")]

@@ -13,6 +13,7 @@ use server::Server;
 fn options(server: &Server) -> RegistryOptions {
     RegistryOptions {
         urls: vec![server.url()],
+        auto_register: true,
         attempts: 3,
         backoff_ms: 5,
         max_backoff_ms: 20,

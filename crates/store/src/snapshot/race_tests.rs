@@ -31,8 +31,11 @@ fn what_no_snapshot_names_stays_for_the_grace_period() {
     site.pass_minutes(GRACE_MINUTES);
     let collected = repository.collect_garbage(site.now).expect("it ends");
     assert_eq!((collected.objects_removed, site.objects().len()), (0, before), "exactly as old is too young");
-    // Objects, and with them their generation: a quarter of the grace period later at the latest.
-    site.pass_minutes(GRACE_MINUTES / 4 + 1);
+    // Their generation began with them, and ends a quarter of the grace period later.
+    site.pass_minutes(GRACE_MINUTES / 4);
+    let collected = repository.collect_garbage(site.now).expect("it ends");
+    assert_eq!(collected.objects_removed, 0, "of a generation that is too young");
+    site.pass_minutes(1);
     let collected = repository.collect_garbage(site.now).expect("it ends");
     assert!(collected.objects_removed >= 2 && collected.bytes_removed > 0, "{collected:?}");
     assert_eq!((collected.manifests_kept, collected.objects_kept), (1, kept.files.len() + 1));
@@ -130,6 +133,46 @@ fn what_an_upload_relies_on_is_not_pushed_out_while_it_runs() {
     let collected = repository.collect_garbage(site.now).expect("it ends");
     assert_eq!(collected.manifests_kept, KEEP);
     assert_eq!(repository.kept(IDENTITY, "").expect("it can be listed")[0].journal_next_offset, 19);
+}
+
+/// The clock of a process is hours behind, so that its generations look old: the object store's clock counts too.
+#[test]
+fn what_a_process_with_a_late_clock_has_just_sent_stays() {
+    let mut site = Site::new();
+    let mut store = site.open("store");
+    step(&mut store, 1, "a");
+    let repository = site.repository();
+    let checkpoint = site.checkpoint(&mut store);
+    site.send(&repository, &checkpoint);
+    site.pass_minutes(5 * GRACE_MINUTES);
+    site.stamp();
+    let collected = repository.collect_garbage(site.now).expect("it ends");
+    assert_eq!((collected.objects_removed, collected.objects_kept), (0, site.objects().len()));
+    site.pass_minutes(GRACE_MINUTES + 1);
+    let collected = repository.collect_garbage(site.now).expect("it ends");
+    assert_eq!((collected.objects_kept, site.objects().len()), (0, 0));
+}
+
+/// A snapshot that newer ones are about to push out is nothing to rely on.
+#[test]
+fn an_upload_relies_on_the_newest_snapshots_only() {
+    for (newer, is_relied_on) in [(KEEP - 1, true), (KEEP, false)] {
+        let mut site = Site::new();
+        let (mut store, mut other) = (site.open("store"), site.open("other"));
+        let repository = site.repository();
+        step(&mut store, 1, "a");
+        let first = site.upload(&repository, &mut store).manifest;
+        site.pass_minutes(GRACE_MINUTES / 2);
+        for _ in 0..newer {
+            let next = other.progress().map_or(10, |progress| progress.journal_next_offset + 1);
+            step(&mut other, u32::try_from(next).expect("it is small"), "b");
+            site.upload(&repository, &mut other);
+        }
+        let again = site.upload(&repository, &mut store).manifest;
+        let relies = |file: &SnapshotFile| is_table(&file.name) && first.files.contains(file);
+        assert_eq!(again.files.iter().any(relies), is_relied_on, "after {newer}");
+        assert_eq!(site.restored(&repository, &again), contents(&store, Timestamp::MIN));
+    }
 }
 
 /// A line that may be removed as a whole is nothing to rely on.

@@ -170,7 +170,7 @@ fn an_application_has_a_repository_of_its_own() {
 
 #[test]
 fn a_checkpoint_is_made_in_a_new_directory_and_removed_when_dropped() {
-    let mut site = Site::new();
+    let site = Site::new();
     let mut store = site.open("store");
     let into = site.path("checkpoint");
     assert!(store.checkpoint(&into, site.now).expect("it is empty").is_none());

@@ -4,10 +4,11 @@
 //! The end of a partition is its high watermark, which only a client that reads uncommitted is told: the
 //! watermark and the end-of-partition event of a read-committed client stand at the last stable offset, before the
 //! oldest open transaction. So (1) the ends are asked for, (2) the last stable offsets have to reach them, (3) every
-//! partition is read until its end-of-partition event, (4) the ends are asked for again: only if none has moved
+//! partition is read to its end, (4) the ends are asked for again: only if none has moved
 //! was everything read at one moment, and the topics fit to each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use rdkafka::config::ClientConfig;
@@ -48,7 +49,7 @@ impl Record {
 }
 
 /// What a partition held.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Partition {
     /// Its first offset: 0 unless records were deleted.
     pub start: i64,
@@ -56,6 +57,13 @@ pub struct Partition {
     pub end: i64,
     /// Its committed records, by offset.
     pub records: Vec<Record>,
+}
+
+/// A test that fails prints what it read: the records would hide why.
+impl fmt::Debug for Partition {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}..{} with {} records", self.start, self.end, self.records.len())
+    }
 }
 
 /// What topics held at one moment.
@@ -215,12 +223,10 @@ impl Reader {
             self.wait_until_stable(&ends, &deadline)?;
             self.read_up_to(&ends, &deadline)?;
             let ends_after = self.watermarks(&self.uncommitted, &partitions, &deadline)?;
-            let moved = ends.iter().find(|(partition, ends)| ends_after.get(*partition) != Some(*ends));
-            let Some(((topic, partition), (_, before))) = moved else { return Ok(&self.read) };
-            if deadline.is_over() {
-                let (topic, partition, before) = (topic.clone(), *partition, *before);
-                let after = ends_after.get(&(topic.clone(), partition)).map_or(before, |(_, after)| *after);
-                return Err(ReadError::Moving { topic, partition, before, after });
+            match moved(&ends, &ends_after) {
+                None => return Ok(&self.read),
+                Some(error) if deadline.is_over() => return Err(error),
+                Some(_) => {}
             }
         }
     }
@@ -284,7 +290,7 @@ impl Reader {
 
     fn read_up_to(&mut self, ends: &Watermarks, deadline: &Deadline) -> Result<(), ReadError> {
         for topic in self.topics.clone() {
-            let mut unread = BTreeSet::new();
+            let mut unread = BTreeMap::new();
             let mut assignment = TopicPartitionList::new();
             for ((of_topic, partition), (start, end)) in ends {
                 if *of_topic != topic {
@@ -297,7 +303,7 @@ impl Reader {
                 // An earlier call may have ended in an error, in the middle of the partition.
                 let next = content.records.last().map_or(read_up_to, |last| read_up_to.max(last.offset + 1));
                 if next < *end {
-                    unread.insert(*partition);
+                    unread.insert(*partition, *end);
                     let added = assignment.add_partition_offset(&topic, *partition, Offset::Offset(next));
                     added.map_err(failed("a list of partitions"))?;
                 }
@@ -314,11 +320,12 @@ impl Reader {
         self.committed.assign(&TopicPartitionList::new()).map_err(failed("assigning nothing"))
     }
 
-    /// Polls until each partition of the one assigned topic has come to its end.
+    /// Polls until each partition of the one assigned topic has come to its end: to the offset that was asked for,
+    /// or to the event for the end, where control records or aborted ones stand before it.
     fn drain(
         &mut self,
         topic: &str,
-        mut unread: BTreeSet<i32>,
+        mut unread: BTreeMap<i32, i64>,
         deadline: &Deadline,
     ) -> Result<(), ReadError> {
         let mut last_error = "none".to_owned();
@@ -327,7 +334,11 @@ impl Reader {
             match self.committed.poll(POLL_TIMEOUT) {
                 None => {}
                 Some(Ok(message)) => {
-                    of_topic.entry(message.partition()).or_default().records.push(record(&message));
+                    let partition = message.partition();
+                    of_topic.entry(partition).or_default().records.push(record(&message));
+                    if unread.get(&partition).is_some_and(|end| message.offset() + 1 >= *end) {
+                        unread.remove(&partition);
+                    }
                 }
                 Some(Err(KafkaError::PartitionEOF(partition))) => {
                     unread.remove(&partition);
@@ -342,9 +353,17 @@ impl Reader {
         if unread.is_empty() {
             return Ok(());
         }
-        let partitions = unread.into_iter().collect();
+        let partitions = unread.into_keys().collect();
         Err(ReadError::NotReached { topic: topic.to_owned(), partitions, last_error })
     }
+}
+
+/// The first partition whose watermarks are others than before.
+fn moved(before: &Watermarks, after: &Watermarks) -> Option<ReadError> {
+    let found = before.iter().find(|(partition, watermarks)| after.get(*partition) != Some(*watermarks));
+    let ((topic, partition), (_, end)) = found?;
+    let end_after = after.get(&(topic.clone(), *partition)).map_or(*end, |(_, end)| *end);
+    Some(ReadError::Moving { topic: topic.clone(), partition: *partition, before: *end, after: end_after })
 }
 
 fn is_final(error: &KafkaError) -> bool {
@@ -405,4 +424,31 @@ impl Deadline {
 #[expect(clippy::disallowed_methods, reason = "bounds the waits of a test; nothing is decided by it")]
 fn monotonic_now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watermarks(ends: [i64; 2]) -> Watermarks {
+        (0..).zip(ends).map(|(partition, end)| (("t".to_owned(), partition), (0, end))).collect()
+    }
+
+    #[test]
+    fn only_topics_whose_ends_stayed_were_read_at_one_moment() {
+        assert!(moved(&watermarks([5, 7]), &watermarks([5, 7])).is_none());
+        let error = moved(&watermarks([5, 7]), &watermarks([5, 9])).expect("partition 1 has moved");
+        assert_eq!(error.to_string(), "t-1 still grows: its end moved from 7 to 9");
+        let mut shortened = watermarks([5, 7]);
+        shortened.insert(("t".to_owned(), 0), (2, 5));
+        assert!(moved(&watermarks([5, 7]), &shortened).is_some(), "records were deleted");
+    }
+
+    #[test]
+    fn what_was_read_is_printed_as_counts() {
+        let mut read = Read::default();
+        let records = vec![Record::default(); 1_000];
+        read.topics.entry("t".to_owned()).or_default().insert(0, Partition { start: 0, end: 1_001, records });
+        assert_eq!(format!("{read:?}"), r#"Read { topics: {"t": {0: 0..1001 with 1000 records}} }"#);
+    }
 }

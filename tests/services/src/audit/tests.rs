@@ -1,7 +1,7 @@
 //! A hand-made world in which everything is right, and one tampering for each thing that can be wrong.
 
 mod tamperings;
-mod world;
+pub(super) mod world;
 
 use super::*;
 use tamperings::mask;

@@ -36,7 +36,11 @@ impl Cluster {
             Ok::<_, Error>(metadata.map_err(|error| error.to_string()).and_then(|metadata| {
                 let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
                 let led = found.filter(|partition| partition.leader() >= 0).count();
-                if i32::try_from(led) == Ok(partitions) { Ok(()) } else { Err(format!("{led} partitions have a leader")) }
+                if i32::try_from(led) == Ok(partitions) {
+                    Ok(())
+                } else {
+                    Err(format!("{led} partitions have a leader"))
+                }
             }))
         })?;
         seen.map_err(|detail| Error::Kafka { doing: doing(), detail })
@@ -65,8 +69,14 @@ impl Cluster {
     /// `["--operation", "Read", "--topic", "payments.requested"]`. Needs [`super::Options::acls`].
     pub fn allow(&self, user: &User, rule: &[&str]) -> Result<()> {
         let principal = format!("User:{}", user.name);
-        let arguments =
-            ["--bootstrap-server", &self.admin_bootstrap(), "--add", "--force", "--allow-principal", &principal];
+        let arguments = [
+            "--bootstrap-server",
+            &self.admin_bootstrap(),
+            "--add",
+            "--force",
+            "--allow-principal",
+            &principal,
+        ];
         tool(&self.installed, "kafka-acls", &[&arguments[..], rule].concat())?;
         Ok(())
     }
@@ -74,17 +84,22 @@ impl Cluster {
     /// Takes a permission back: the counterpart of [`Cluster::allow`], with the same arguments.
     pub fn disallow(&self, user: &User, rule: &[&str]) -> Result<()> {
         let principal = format!("User:{}", user.name);
-        let arguments =
-            ["--bootstrap-server", &self.admin_bootstrap(), "--remove", "--force", "--allow-principal", &principal];
+        let arguments = [
+            "--bootstrap-server",
+            &self.admin_bootstrap(),
+            "--remove",
+            "--force",
+            "--allow-principal",
+            &principal,
+        ];
         tool(&self.installed, "kafka-acls", &[&arguments[..], rule].concat())?;
         Ok(())
     }
 
     fn admin(&self) -> Result<(AdminClient<DefaultClientContext>, AdminOptions)> {
-        let client = ClientConfig::new()
-            .set("bootstrap.servers", self.admin_bootstrap())
-            .create()
-            .map_err(|error| Error::Kafka { doing: "make an admin client".to_owned(), detail: error.to_string() })?;
+        let client = ClientConfig::new().set("bootstrap.servers", self.admin_bootstrap()).create().map_err(
+            |error| Error::Kafka { doing: "make an admin client".to_owned(), detail: error.to_string() },
+        )?;
         let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
         Ok((client, options))
     }
@@ -95,9 +110,10 @@ fn block_on<T>(request: impl Future<Output = rdkafka::error::KafkaResult<T>>) ->
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .map_err(Error::io("make a runtime for an admin request"))?;
-    runtime
-        .block_on(request)
-        .map_err(|error| Error::Kafka { doing: "answer an admin request".to_owned(), detail: error.to_string() })
+    runtime.block_on(request).map_err(|error| Error::Kafka {
+        doing: "answer an admin request".to_owned(),
+        detail: error.to_string(),
+    })
 }
 
 /// The request as a whole went through: each part has its own answer.

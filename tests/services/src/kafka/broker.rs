@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 
 use super::options::{Jvm, Options, Security};
 use super::settings::{BrokerPorts, Layout};
+use super::tool::run;
 use crate::process::{Process, Program};
 use crate::{Error, Installed, Result};
 
@@ -27,20 +27,20 @@ pub(super) struct Plan {
     node_id: usize,
     settings: PathBuf,
     advertised_port: u16,
-    class_path: String,
     cluster_id: String,
     scram_users: Vec<String>,
     program: Program,
 }
 
 impl Plan {
-    /// Writes the settings.
+    /// Writes the settings. `flags` go to Java, after those that the options choose.
     pub(super) fn new(
         layout: &Layout<'_>,
         node: usize,
         root: &Path,
         installed: &Installed,
         cluster_id: &str,
+        flags: &[String],
     ) -> Result<Self> {
         let node_id = node + 1;
         let folder = root.join(format!("broker-{node_id}"));
@@ -49,24 +49,22 @@ impl Plan {
         let text = layout.server_properties(node, &folder.join("data"));
         fs::write(&settings, text).map_err(Error::io(format!("write {}", settings.display())))?;
 
-        let class_path = installed.kafka_class_path();
         let mut command = vec!["java".to_owned()];
         command.extend(java_flags(layout.options.jvm).iter().map(|flag| (*flag).to_owned()));
-        command.push(format!("-Dlog4j2.configurationFile={}", root.join("log4j2.xml").display()));
-        command.extend(["-cp", &class_path, "kafka.Kafka"].map(str::to_owned));
-        command.push(settings.display().to_string());
+        command.extend_from_slice(flags);
+        command.push(format!("-Dlog4j2.configurationFile={}", installed.file("log4j2.xml").display()));
+        command.extend(["-Dsettle.log.level=INFO", "-cp", &installed.kafka_class_path()].map(str::to_owned));
+        command.extend(["kafka.Kafka".to_owned(), settings.display().to_string()]);
         let program = Program {
             name: format!("Kafka broker {node_id}"),
             command,
-            environment: Vec::new(),
+            directory: folder.clone(),
             log: folder.join("server.log"),
-            directory: folder,
         };
         Ok(Self {
             node_id,
             settings,
             advertised_port: layout.advertised_port(node),
-            class_path,
             cluster_id: cluster_id.to_owned(),
             scram_users: scram_users(layout.options),
             program,
@@ -74,25 +72,14 @@ impl Plan {
     }
 
     /// Makes the data folder of a new cluster, with its first users.
-    pub(super) fn format(&self) -> Result<()> {
-        let mut command = Command::new("java");
-        command
-            .args(["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp", &self.class_path])
-            .args(["kafka.tools.StorageTool", "format", "--cluster-id", &self.cluster_id, "--config"])
-            .arg(&self.settings);
+    pub(super) fn format(&self, installed: &Installed, flags: &[String]) -> Result<()> {
+        let settings = self.settings.display().to_string();
+        let mut arguments = vec!["format", "--cluster-id", &self.cluster_id, "--config", &settings];
         for user in &self.scram_users {
-            command.args(["--add-scram", user]);
+            arguments.extend(["--add-scram", user]);
         }
-        let output = command.output().map_err(Error::io("run java, to format a broker's storage"))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        Err(Error::Tool {
-            tool: format!("kafka-storage format of broker {}", self.node_id),
-            status: output.status.to_string(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        })
+        run(installed, flags, "kafka-storage", &arguments, "")?;
+        Ok(())
     }
 }
 
@@ -107,7 +94,8 @@ fn scram_users(options: &Options) -> Vec<String> {
     let Security::SaslSsl(mechanism) = options.security else {
         return Vec::new();
     };
-    let describe = |user: &super::User| format!("{}=[name={},password={}]", mechanism.name(), user.name, user.password);
+    let describe =
+        |user: &super::User| format!("{}=[name={},password={}]", mechanism.name(), user.name, user.password);
     options.users.iter().map(describe).collect()
 }
 
@@ -208,8 +196,9 @@ impl Broker {
             .map_err(|error| Error::Kafka { doing: "make a client".to_owned(), detail: error.to_string() })?;
         let own_id = i32::try_from(self.node_id).expect("there are three brokers at most");
         self.process().wait_until(&format!("answer and know {brokers} brokers"), READY_PATIENCE, || {
-            let metadata =
-                consumer.fetch_metadata(Some(NO_TOPIC), ANSWER_PATIENCE).map_err(|error| error.to_string())?;
+            let metadata = consumer
+                .fetch_metadata(Some(NO_TOPIC), ANSWER_PATIENCE)
+                .map_err(|error| error.to_string())?;
             let ids: Vec<i32> = metadata.brokers().iter().map(|broker| broker.id()).collect();
             if ids.contains(&own_id) && ids.len() >= brokers {
                 return Ok(());

@@ -16,7 +16,7 @@ mod tool;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 use tempfile::TempDir;
@@ -28,7 +28,8 @@ pub use tool::{tool, tool_with_input};
 
 use crate::proxy::Proxy;
 use crate::tls::Authority;
-use crate::{Error, Installed, Result, install, random};
+use crate::{Error, Installed, Result, class_archive, install, random};
+use broker::Plan;
 use settings::{BrokerPorts, Layout};
 
 /// A Kafka cluster that belongs to one test program. Dropping it kills its brokers.
@@ -40,8 +41,7 @@ pub struct Cluster {
     brokers: Vec<Broker>,
     options: Options,
     installed: Installed,
-    authority: Option<Authority>,
-    ca_file: Option<PathBuf>,
+    certificates: Option<Certificates>,
     folder: Option<TempDir>,
 }
 
@@ -50,41 +50,35 @@ impl Cluster {
     pub fn start(options: Options) -> Result<Self> {
         options.check()?;
         let installed = install()?;
-        let folder = TempDir::with_prefix("settle-test-kafka-").map_err(Error::io("create a temporary folder"))?;
-        let root = folder.path().to_owned();
-        let log4j = root.join("log4j2.xml");
-        fs::write(&log4j, settings::LOG4J).map_err(Error::io(format!("write {}", log4j.display())))?;
+        let flags = class_archive(&installed)?;
+        Self::start_with(options, installed, &flags)
+    }
 
-        let mut authority = None;
-        let mut ca_file = None;
-        let mut key_store = None;
-        if options.security.uses_tls() {
-            let made = Authority::new("Settle test CA")?;
-            let server = made.server(options.certificate)?;
-            let path = root.join("broker.pem");
-            fs::write(&path, server.key_and_chain_pem()).map_err(Error::io(format!("write {}", path.display())))?;
-            let ca = root.join("ca.pem");
-            fs::write(&ca, made.certificate_pem()).map_err(Error::io(format!("write {}", ca.display())))?;
-            authority = Some(made);
-            key_store = Some(path);
-            ca_file = Some(ca);
-        }
-
+    fn start_with(options: Options, installed: Installed, flags: &[String]) -> Result<Self> {
+        let folder =
+            TempDir::with_prefix("settle-test-kafka-").map_err(Error::io("create a temporary folder"))?;
+        let root = folder.path();
+        let certificates = Certificates::write(&options, root)?;
         let ports = (0..options.brokers).map(|_| BrokerPorts::lease()).collect::<Result<Vec<_>>>()?;
-        let layout = Layout { ports: &ports, options: &options, key_store: key_store.as_deref(), ca: ca_file.as_deref() };
+        let layout = Layout {
+            ports: &ports,
+            options: &options,
+            key_store: certificates.as_ref().map(|made| made.key_store.as_path()),
+            ca: certificates.as_ref().map(|made| made.ca_file.as_path()),
+        };
         let cluster_id = random::base64_uuid();
         let mut plans = Vec::new();
         for node in 0..ports.len() {
-            plans.push(broker::Plan::new(&layout, node, &root, &installed, &cluster_id)?);
+            plans.push(Plan::new(&layout, node, root, &installed, &cluster_id, flags)?);
         }
-        format_all(&plans)?;
+        format_all(&plans, &installed, flags)?;
         let mut brokers = Vec::new();
         for (plan, own_ports) in plans.into_iter().zip(ports) {
             let broker = Broker::new(plan, own_ports);
             broker.launch()?;
             brokers.push(broker);
         }
-        let cluster = Self { brokers, options, installed, authority, ca_file, folder: Some(folder) };
+        let cluster = Self { brokers, options, installed, certificates, folder: Some(folder) };
         cluster.wait_until_complete()?;
         Ok(cluster)
     }
@@ -134,12 +128,12 @@ impl Cluster {
 
     /// Path of the CA's certificate (PEM) that clients have to trust; `None` without TLS.
     pub fn ca_file(&self) -> Option<&PathBuf> {
-        self.ca_file.as_ref()
+        self.certificates.as_ref().map(|made| &made.ca_file)
     }
 
     /// The CA that signed the brokers' certificate; `None` without TLS.
     pub fn authority(&self) -> Option<&Authority> {
-        self.authority.as_ref()
+        self.certificates.as_ref().map(|made| &made.authority)
     }
 
     /// What librdkafka needs to connect as `user`: servers, protocol, CA, mechanism, name and password.
@@ -147,7 +141,7 @@ impl Cluster {
         let mut settings = vec![("bootstrap.servers".to_owned(), self.bootstrap())];
         let mut set = |name: &str, value: String| settings.push((name.to_owned(), value));
         set("security.protocol", self.options.security.client_protocol().to_owned());
-        if let Some(ca) = &self.ca_file {
+        if let Some(ca) = self.ca_file() {
             set("ssl.ca.location", ca.display().to_string());
         }
         if let (Security::SaslSsl(mechanism), Some(user)) = (self.options.security, user) {
@@ -169,10 +163,45 @@ impl Cluster {
     }
 }
 
+/// What a cluster with TLS needs on disk.
+#[derive(Debug)]
+struct Certificates {
+    authority: Authority,
+    ca_file: PathBuf,
+    key_store: PathBuf,
+}
+
+impl Certificates {
+    fn write(options: &Options, root: &Path) -> Result<Option<Self>> {
+        if !options.security.uses_tls() {
+            return Ok(None);
+        }
+        let authority = Authority::new("Settle test CA")?;
+        let server = authority.server(options.certificate)?;
+        let (ca_file, key_store) = (root.join("ca.pem"), root.join("broker.pem"));
+        for (path, text) in
+            [(&ca_file, authority.certificate_pem()), (&key_store, &server.key_and_chain_pem())]
+        {
+            fs::write(path, text).map_err(Error::io(format!("write {}", path.display())))?;
+        }
+        Ok(Some(Self { authority, ca_file, key_store }))
+    }
+}
+
+/// The flags that make Java start brokers and tools sooner.
+fn class_archive(installed: &Installed) -> Result<Vec<String>> {
+    let flag = class_archive::flag(installed, "kafka", |flag| {
+        let cluster = Cluster::start_with(Options::default(), installed.clone(), &[flag])?;
+        cluster.broker(0).stop()
+    })?;
+    Ok(flag.into_iter().collect())
+}
+
 /// Formats the brokers' storage, all at once: each is a Java program that mostly starts.
-fn format_all(plans: &[broker::Plan]) -> Result<()> {
+fn format_all(plans: &[Plan], installed: &Installed, flags: &[String]) -> Result<()> {
     thread::scope(|scope| {
-        let running: Vec<_> = plans.iter().map(|plan| scope.spawn(|| plan.format())).collect();
+        let running: Vec<_> =
+            plans.iter().map(|plan| scope.spawn(|| plan.format(installed, flags))).collect();
         for one in running {
             one.join().expect("formatting does not panic")?;
         }

@@ -5,18 +5,6 @@ use std::path::Path;
 use super::options::{Options, Scram, Security};
 use crate::{Port, Result};
 
-/// Everything to standard output, which the harness keeps.
-pub(super) const LOG4J: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
-<Configuration status="WARN">
-  <Appenders>
-    <Console name="out" target="SYSTEM_OUT"><PatternLayout pattern="[%d] %p %m (%c{1})%n"/></Console>
-  </Appenders>
-  <Loggers>
-    <Root level="INFO"><AppenderRef ref="out"/></Root>
-  </Loggers>
-</Configuration>
-"#;
-
 /// The ports of one broker.
 #[derive(Debug)]
 pub(super) struct BrokerPorts {

@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use super::class_archive;
 use crate::{Error, Installed, Result, wait};
 
 /// Longest time that a tool may take.
@@ -51,14 +52,33 @@ pub fn tool(installed: &Installed, name: &str, arguments: &[&str]) -> Result<Too
 }
 
 /// [`tool`] with text for its standard input.
-pub fn tool_with_input(installed: &Installed, name: &str, arguments: &[&str], input: &str) -> Result<ToolOutput> {
+pub fn tool_with_input(
+    installed: &Installed,
+    name: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<ToolOutput> {
+    run(installed, &class_archive(installed)?, name, arguments, input)
+}
+
+/// A tool, with more flags for Java.
+pub(super) fn run(
+    installed: &Installed,
+    flags: &[String],
+    name: &str,
+    arguments: &[&str],
+    input: &str,
+) -> Result<ToolOutput> {
     let Some((_, class)) = TOOLS.iter().find(|(known, _)| *known == name) else {
         let known: Vec<&str> = TOOLS.iter().map(|(known, _)| *known).collect();
         return Err(Error::Options { detail: format!("no tool '{name}'; there are {}", known.join(", ")) });
     };
     let mut child = Command::new("setpriv")
         .args(["--pdeathsig", "KILL", "--", "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
-        .args(["-Dlog4j2.level=WARN", "-cp", &installed.kafka_class_path(), class])
+        .arg("-XX:-UsePerfData")
+        .args(flags)
+        .arg(format!("-Dlog4j2.configurationFile={}", installed.file("log4j2.xml").display()))
+        .args(["-cp", &installed.kafka_class_path(), class])
         .args(arguments)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

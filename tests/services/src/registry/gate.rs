@@ -49,8 +49,9 @@ impl Gate {
         password: Option<&(String, String)>,
         identity: Option<&Identity>,
     ) -> Result<Self> {
-        let authorization = password
-            .map(|(name, password)| format!("Basic {}", base64::standard(format!("{name}:{password}").as_bytes())));
+        let authorization = password.map(|(name, password)| {
+            format!("Basic {}", base64::standard(format!("{name}:{password}").as_bytes()))
+        });
         let tls = identity.map(server_config).transpose()?;
         let uses_tls = tls.is_some();
         let port = Port::lease()?;
@@ -87,12 +88,13 @@ impl Drop for Gate {
 }
 
 fn server_config(identity: &Identity) -> Result<Arc<ServerConfig>> {
-    let refused = |detail: String| Error::Certificate { what: "the settings of a TLS server".to_owned(), detail };
+    let refused =
+        |detail: String| Error::Certificate { what: "the settings of a TLS server".to_owned(), detail };
     let chain = CertificateDer::pem_slice_iter(identity.chain_pem().as_bytes())
         .collect::<std::result::Result<Vec<_>, _>>()
         .map_err(|error| refused(error.to_string()))?;
-    let key =
-        PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes()).map_err(|error| refused(error.to_string()))?;
+    let key = PrivateKeyDer::from_pem_slice(identity.key_pem().as_bytes())
+        .map_err(|error| refused(error.to_string()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -144,7 +146,12 @@ fn answer(client: &mut (impl Read + Write), rules: &Rules) -> io::Result<()> {
     body.resize(start + missing, 0);
     client.read_exact(&mut body[start..])?;
     if rules.authorization.is_some() && header(&head, "authorization") != rules.authorization.as_deref() {
-        return refuse(client, "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"registry\"", 401, "Unauthorized");
+        return refuse(
+            client,
+            "401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"registry\"",
+            401,
+            "Unauthorized",
+        );
     }
     let Ok(mut upstream) = TcpStream::connect_timeout(&rules.upstream, PATIENCE) else {
         return refuse(client, "502 Bad Gateway", 502, "the registry does not listen");
@@ -230,7 +237,9 @@ mod tests {
         let password = ("alice".to_owned(), "secret".to_owned());
         let gate = Gate::start(upstream, Some(&password), None).expect("it listens");
         let mut client = TcpStream::connect((Ipv4Addr::LOCALHOST, gate.port())).expect("it accepts");
-        client.write_all(b"GET / HTTP/1.1\r\nAuthorization: Basic YWxpY2U6d3Jvbmc=\r\n\r\n").expect("it reads");
+        client
+            .write_all(b"GET / HTTP/1.1\r\nAuthorization: Basic YWxpY2U6d3Jvbmc=\r\n\r\n")
+            .expect("it reads");
         let mut answer = String::new();
         client.read_to_string(&mut answer).expect("it answers");
         assert!(answer.starts_with("HTTP/1.1 401 Unauthorized\r\n"), "{answer}");

@@ -8,7 +8,7 @@ mod gate;
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 use crate::process::{Process, Program};
 use crate::tls::{Authority, Certificate};
-use crate::{Error, Port, Result, http, install};
+use crate::{Error, Installed, Port, Result, class_archive, http, install};
 use gate::Gate;
 
 /// Longest time until the registry answers. It takes 3 s on an idle machine.
@@ -53,36 +53,30 @@ impl Registry {
     /// Fetches the registry if needed, starts it, and returns when it answers.
     pub fn start(options: &Options) -> Result<Self> {
         let installed = install()?;
-        let folder = TempDir::with_prefix("settle-test-registry-").map_err(Error::io("create a temporary folder"))?;
+        let flag = class_archive::flag(&installed, "registry", |flag| {
+            Self::start_with(&Options::default(), &installed, Some(flag))?.stop()
+        })?;
+        Self::start_with(options, &installed, flag)
+    }
+
+    fn start_with(options: &Options, installed: &Installed, flag: Option<String>) -> Result<Self> {
+        let folder =
+            TempDir::with_prefix("settle-test-registry-").map_err(Error::io("create a temporary folder"))?;
         let port = Port::lease()?;
-        let database = folder.path().join("schemas");
-        let mut command: Vec<String> =
-            ["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
-                .map(str::to_owned)
-                .to_vec();
-        command.push("-Dquarkus.http.host=127.0.0.1".to_owned());
-        command.push(format!("-Dquarkus.http.port={}", port.number()));
-        // The database that keeps schemas in memory by default; twenty connections would only take time.
-        command.push(format!("-DREGISTRY_DATASOURCE_URL=jdbc:h2:file:{};WRITE_DELAY=0", database.display()));
-        command.push("-Dquarkus.datasource.jdbc.initial-size=1".to_owned());
-        command.push("-Dquarkus.datasource.jdbc.min-size=1".to_owned());
-        command.push("-jar".to_owned());
-        command.push(runner(&installed.registry())?.display().to_string());
         let process = Process::new(Program {
             name: "Apicurio Registry".to_owned(),
-            command,
-            environment: Vec::new(),
+            command: command(installed, flag, folder.path(), port.number())?,
             directory: folder.path().to_owned(),
             log: folder.path().join("registry.log"),
         });
-
         let mut authority = None;
         let mut ca_file = None;
         let mut identity = None;
         if let Some(certificate) = options.tls {
             let made = Authority::new("Settle test registry CA")?;
             let path = folder.path().join("ca.pem");
-            fs::write(&path, made.certificate_pem()).map_err(Error::io(format!("write {}", path.display())))?;
+            fs::write(&path, made.certificate_pem())
+                .map_err(Error::io(format!("write {}", path.display())))?;
             identity = Some(made.server(certificate)?);
             authority = Some(made);
             ca_file = Some(path);
@@ -93,8 +87,7 @@ impl Registry {
         } else {
             None
         };
-        let registry =
-            Self { process: Mutex::new(process), port, gate, authority, ca_file, _folder: folder };
+        let registry = Self { process: Mutex::new(process), port, gate, authority, ca_file, _folder: folder };
         registry.restart()?;
         Ok(registry)
     }
@@ -167,8 +160,27 @@ impl Registry {
     }
 }
 
+fn command(installed: &Installed, flag: Option<String>, folder: &Path, port: u16) -> Result<Vec<String>> {
+    let mut command =
+        vec!["java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-XX:-UsePerfData"]
+            .into_iter()
+            .map(str::to_owned)
+            .collect::<Vec<_>>();
+    command.extend(flag);
+    command.push("-Dquarkus.http.host=127.0.0.1".to_owned());
+    command.push(format!("-Dquarkus.http.port={port}"));
+    // The database that is in memory by default; of twenty connections at the start, one is enough.
+    let database = folder.join("schemas");
+    command.push(format!("-DREGISTRY_DATASOURCE_URL=jdbc:h2:file:{};WRITE_DELAY=0", database.display()));
+    command.push("-Dquarkus.datasource.jdbc.initial-size=1".to_owned());
+    command.push("-Dquarkus.datasource.jdbc.min-size=1".to_owned());
+    command.push("-jar".to_owned());
+    command.push(runner(&installed.registry())?.display().to_string());
+    Ok(command)
+}
+
 /// The program's archive, whose name holds its version.
-fn runner(folder: &std::path::Path) -> Result<PathBuf> {
+fn runner(folder: &Path) -> Result<PathBuf> {
     let entries = fs::read_dir(folder).map_err(Error::io(format!("list {}", folder.display())))?;
     for entry in entries {
         let path = entry.map_err(Error::io(format!("list {}", folder.display())))?.path();

@@ -39,7 +39,8 @@ fn a_broker_keeps_its_data_through_kill_9_and_works_with_the_tools() {
 
     let bootstrap = cluster.bootstrap();
     let to_topic = ["--bootstrap-server", &bootstrap, "--topic", "records"];
-    tool_with_input(cluster.installed(), "kafka-console-producer", &to_topic, "third\n").expect("the tool produces");
+    tool_with_input(cluster.installed(), "kafka-console-producer", &to_topic, "third\n")
+        .expect("the tool produces");
     let read = ["--partition", "0", "--offset", "0", "--max-messages", "2"];
     let read = [&to_topic[..], &read[..]].concat();
     let output = tool(cluster.installed(), "kafka-console-consumer", &read).expect("the tool consumes");
@@ -83,27 +84,33 @@ fn clients_meet_a_broker_only_through_its_proxy() {
     assert!(connect(&settings, Duration::from_secs(2)).is_err(), "there is another way to the broker");
 }
 
-/// The part of [`a_killed_test_program_takes_its_brokers_with_it`] that is killed: it only does something where
-/// that test names a file for it.
-#[test]
-#[ignore = "started by a_killed_test_program_takes_its_brokers_with_it"]
-#[expect(clippy::disallowed_methods, reason = "told by its parent through its environment")]
-fn start_a_broker_and_wait_to_be_killed() {
-    let file = std::env::var("SETTLE_TEST_PROCESS_ID_FILE").expect("the parent names a file");
+/// Names the file for the broker's process id, for the program that is to be killed.
+const FILE_VARIABLE: &str = "SETTLE_TEST_PROCESS_ID_FILE";
+
+/// What the program does that is to be killed.
+fn start_a_broker_and_wait_to_be_killed(file: &str) {
     let cluster = Cluster::start(Options::default()).expect("a broker starts");
     let id = cluster.broker(0).process_id().expect("it runs");
-    fs::write(&file, format!("{id}\n")).expect("the file can be written");
+    fs::write(file, format!("{id}\n")).expect("the file can be written");
     thread::sleep(Duration::from_secs(300));
     drop(cluster);
+    panic!("nobody killed this program");
 }
 
 #[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this test starts itself again, and says so in the environment"
+)]
 fn a_killed_test_program_takes_its_brokers_with_it() {
+    if let Ok(file) = std::env::var(FILE_VARIABLE) {
+        return start_a_broker_and_wait_to_be_killed(&file);
+    }
     let folder = tempfile::tempdir().expect("a temporary folder");
     let file = folder.path().join("process-id");
     let mut program = Command::new(std::env::current_exe().expect("a running program has a path"))
-        .args(["--ignored", "--exact", "brokers::start_a_broker_and_wait_to_be_killed"])
-        .env("SETTLE_TEST_PROCESS_ID_FILE", &file)
+        .args(["--exact", "brokers::a_killed_test_program_takes_its_brokers_with_it"])
+        .env(FILE_VARIABLE, &file)
         // Its folders are not removed when it is killed.
         .env("TMPDIR", folder.path())
         .spawn()

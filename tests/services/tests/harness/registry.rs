@@ -51,7 +51,8 @@ fn a_schema_survives_the_registry_and_the_console_consumer_reads_with_it() {
     let bootstrap = cluster.bootstrap();
     let deserializer = "io.apicurio.registry.serde.avro.AvroKafkaDeserializer";
     let url = format!("value.deserializer.apicurio.registry.url={}", registry.own_url());
-    let read = ["--bootstrap-server", &bootstrap, "--topic", "note", "--from-beginning", "--max-messages", "1"];
+    let read =
+        ["--bootstrap-server", &bootstrap, "--topic", "note", "--from-beginning", "--max-messages", "1"];
     let with_avro = [
         "--formatter-property",
         &format!("value.deserializer={deserializer}"),
@@ -70,14 +71,15 @@ fn a_schema_survives_the_registry_and_the_console_consumer_reads_with_it() {
 #[test]
 fn a_registry_can_ask_for_a_password_and_speak_tls() {
     let password = ("alice".to_owned(), "registry-secret".to_owned());
-    let registry =
-        Registry::start(&Options { basic_auth: Some(password), tls: Some(Certificate::Valid) }).expect("it starts");
+    let registry = Registry::start(&Options { basic_auth: Some(password), tls: Some(Certificate::Valid) })
+        .expect("it starts");
     let ca = fs::read(registry.ca_file().expect("there is TLS")).expect("the CA's file");
     let trusting = client(vec![reqwest::Certificate::from_pem(&ca).expect("a certificate")]);
 
     let refused = register(&trusting, &registry).send().expect("it answers");
     assert_eq!(refused.status(), 401);
-    let refused = register(&trusting, &registry).basic_auth("alice", Some("wrong")).send().expect("it answers");
+    let refused =
+        register(&trusting, &registry).basic_auth("alice", Some("wrong")).send().expect("it answers");
     assert_eq!(refused.status(), 401);
     let with_password = || register(&trusting, &registry).basic_auth("alice", Some("registry-secret"));
     let id = id_of(with_password());

@@ -1,5 +1,7 @@
 //! Kafka with TLS, passwords and permissions, right and wrong.
 
+use std::fs;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::client::ClientContext;
@@ -8,7 +10,6 @@ use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use settle_test_services::kafka::{Cluster, Options, Scram, Security, User};
 use settle_test_services::tls::{Authority, Certificate};
-use std::sync::{Arc, Mutex};
 
 use crate::clients::{connect, consume, produce};
 
@@ -82,7 +83,7 @@ fn a_user_needs_the_password_the_authority_and_permissions() {
 
     let other = Authority::new("Another CA").expect("it can be made");
     let other_file = cluster.folder().join("other-ca.pem");
-    std::fs::write(&other_file, other.certificate_pem()).expect("it can be written");
+    fs::write(&other_file, other.certificate_pem()).expect("it can be written");
     let told = refusal(&replace(&as_alice, "ssl.ca.location", &other_file.display().to_string()));
     assert!(told.contains("certificate verify failed"), "{told}");
 
@@ -103,6 +104,5 @@ fn an_expired_certificate_is_refused() {
     })
     .expect("a broker does not mind its own certificate");
     let told = refusal(&cluster.client_settings(None));
-    assert!(told.contains("certificate"), "{told}");
-    assert!(told.contains("expired"), "{told}");
+    assert!(told.contains("certificate verify failed"), "{told}");
 }

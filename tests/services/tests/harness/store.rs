@@ -21,7 +21,11 @@ fn client(endpoint: &S3, secret: &str) -> AmazonS3 {
         .with_virtual_hosted_style_request(false)
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_client_options(ClientOptions::new().with_allow_http(true).with_timeout(Duration::from_secs(30)))
-        .with_retry(RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() })
+        .with_retry(RetryConfig {
+            max_retries: 2,
+            retry_timeout: Duration::from_secs(20),
+            ..RetryConfig::default()
+        })
         .build()
         .expect("the settings are complete")
 }
@@ -36,7 +40,10 @@ fn objects_are_put_once_listed_read_deleted_and_survive_a_death() {
         store.put(&first, PutPayload::from_static(b"one")).await.expect("it is taken");
         let again = store.put_opts(&first, PutPayload::from_static(b"two"), PutMode::Create.into()).await;
         assert!(matches!(again, Err(Error::AlreadyExists { .. })), "create-only put: {again:?}");
-        store.put_opts(&second, PutPayload::from_static(b"two"), PutMode::Create.into()).await.expect("it is new");
+        store
+            .put_opts(&second, PutPayload::from_static(b"two"), PutMode::Create.into())
+            .await
+            .expect("it is new");
 
         let large = Path::from("snapshots/large");
         let upload = store.put_multipart(&large).await.expect("an upload starts");
@@ -54,8 +61,10 @@ fn objects_are_put_once_listed_read_deleted_and_survive_a_death() {
     runtime.block_on(async {
         let read = store.get(&first).await.expect("it is there").bytes().await.expect("it can be read");
         assert_eq!(read.as_ref(), b"one");
-        let listed = store.list_with_delimiter(Some(&Path::from("snapshots"))).await.expect("it can be listed");
-        let mut names: Vec<String> = listed.objects.iter().map(|object| object.location.to_string()).collect();
+        let listed =
+            store.list_with_delimiter(Some(&Path::from("snapshots"))).await.expect("it can be listed");
+        let mut names: Vec<String> =
+            listed.objects.iter().map(|object| object.location.to_string()).collect();
         names.sort();
         assert_eq!(names, ["snapshots/first", "snapshots/large", "snapshots/second"]);
         store.delete(&first).await.expect("it can be deleted");

@@ -113,6 +113,12 @@ fn while_the_registry_is_down_known_ids_go_on() {
     assert_eq!(decode_when_known(&mut schemas, &payout_with_id(32)), Ok(a_payout()));
     let status = registry.status();
     assert_eq!((status.failures_in_a_row, status.pending_ids, status.failure), (0, 0, None));
+    assert!(
+        status.failures >= 3 && status.requests == status.failures + 2,
+        "{} {}",
+        status.requests,
+        status.failures
+    );
 }
 
 #[test]

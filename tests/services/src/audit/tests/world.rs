@@ -33,7 +33,7 @@ pub(super) struct Written {
 }
 
 #[derive(Clone, Default)]
-pub(super) struct World {
+pub(in super::super) struct World {
     topics: BTreeMap<&'static str, BTreeMap<i32, Vec<Written>>>,
     ledger_heads: BTreeMap<i32, (i64, String)>,
     clock: i64,
@@ -59,7 +59,7 @@ impl World {
         offset
     }
 
-    pub(super) fn read(&self) -> Read {
+    pub(in super::super) fn read(&self) -> Read {
         let mut read = Read::default();
         for topic in TOPICS {
             let partitions = read.topics.entry(topic.to_owned()).or_default();
@@ -320,7 +320,7 @@ pub(super) fn seal(transaction: &mut Value) {
 /// Requests of partition 0 by offset: 0 approved, 1 its retry, 2 its key with other content, 3 garbage, 4 declined,
 /// 5 scheduled, 6 a refund, 7 a used payment id, 8 approved, 9 its cancellation. Of partition 1: 0 refused by
 /// SETTLE, 1 approved, 2 its chargeback, 3 the reversal of that.
-pub(super) fn world() -> World {
+pub(in super::super) fn world() -> World {
     let mut world = World::default();
     let (receivable, payable, fees) = ("scheme:CARD:receivable", "merchant:m-1:payable", "revenue:fees");
     let suspense = "chargeback:m-1:suspense";
@@ -425,4 +425,21 @@ fn garbage(world: &mut World) {
     });
     let input = json!({ "topic": topic::REQUESTED, "partition": 0, "offset": offset });
     world.journal(topic::DECIDED, 0, "DECISION", json!({ "input": input, "decision": decision }));
+}
+pub(in super::super) fn big(count: i64) -> Read {
+    let mut read = Read::default();
+    let mut world = World::default();
+    world.config(topic::DECIDED, 0);
+    world.config(topic::SETTLEMENT_EVENTS, 0);
+    for n in 0..count {
+        let p = payment(&format!("debtor-{}", n % 1000), "m-1", "PAYMENT", &format!("payment-{n}"), &format!("key-{n}"), 10_000);
+        world.decided(0, &p, "APPROVED", everything());
+        let sent = world.sent_on(&p, &decision_id(0, n));
+        world.booked(n, &sent, 315, "SALE", &[("scheme:CARD:receivable", "merchant:m-1:payable", 10_000), ("merchant:m-1:payable", "revenue:fees", 315)]);
+    }
+    for t in TOPICS { for partition in 0..1 {
+        let records: Vec<Record> = world.topics.remove(t).unwrap_or_default().remove(&0).unwrap_or_default().iter().map(|w| encoded(t, w)).collect();
+        read.topics.entry(t.to_owned()).or_default().insert(partition, Partition { start: 0, end: records.len() as i64, records });
+    }}
+    read
 }

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::super::Invariant::{Batch, DeadLetter, I2, I6, I9, Payout, Posting, Result};
 use super::super::super::topic;
 use super::super::world::{Content, seal};
-use super::{Tampering, add, add_event, again, mask, raise_payout, repost, set};
+use super::{Tampering, add_event, again, mask, raise_payout, repost, set};
 
 pub(super) const TAMPERINGS: &[Tampering] = &[
     // The ledger

@@ -1,0 +1,201 @@
+//! A cluster, a configuration, and processes of Settle on it.
+
+use std::fs::{File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use settle_config::DEMO_TOML;
+use settle_test_services::audit::{self, Verdict};
+use settle_test_services::kafka::Cluster;
+use settle_tests::program::{self, now};
+use settle_tests::{Outcome, Running, note};
+use tempfile::TempDir;
+
+/// Silence after which the cluster takes a process to be gone: short, so that tests need not wait long for it.
+pub(crate) const SESSION_TIMEOUT: Duration = Duration::from_secs(3);
+/// Longest wait for a process to end after it was told to.
+const STOP_TIMEOUT: Duration = Duration::from_secs(60);
+/// Longest time for the independent reader.
+const AUDIT_TIMEOUT: Duration = Duration::from_secs(180);
+
+/// What the demo's configuration lacks: how to behave on a cluster of a test.
+const KAFKA: &str = "
+[kafka]
+session_timeout_ms = 3000
+transaction_timeout_ms = 6000
+
+[worker]
+commit_interval_ms = 50
+";
+
+/// A cluster and a folder for what stands on disk.
+pub(crate) struct Deployment {
+    pub(crate) cluster: Cluster,
+    folder: TempDir,
+    config: PathBuf,
+    settings: Vec<String>,
+}
+
+impl Deployment {
+    /// Creates the topics.
+    pub(crate) fn new(cluster: Cluster, partitions: u32) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let config = folder.path().join("settle.toml");
+        std::fs::write(&config, format!("{DEMO_TOML}{KAFKA}")).expect("the folder can be written");
+        let replicas = if cluster.brokers().len() == 3 { (3, 2) } else { (1, 1) };
+        let settings = vec![
+            format!("kafka.partitions={partitions}"),
+            format!("kafka.replication_factor={}", replicas.0),
+            format!("kafka.min_insync_replicas={}", replicas.1),
+        ];
+        let deployment = Self { cluster, folder, config, settings };
+        deployment.run(&["topics", "create"]).expect_code(0);
+        deployment
+    }
+
+    /// With one more setting for every command.
+    pub(crate) fn with(mut self, setting: &str) -> Self {
+        self.settings.push(setting.to_owned());
+        self
+    }
+
+    /// A folder of this deployment.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A command on the cluster, not started.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program::command(arguments);
+        command.arg("--kafka").arg(self.cluster.bootstrap()).arg("--config").arg(&self.config);
+        for setting in &self.settings {
+            command.arg("--set").arg(setting);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    #[track_caller]
+    pub(crate) fn run(&self, arguments: &[&str]) -> Outcome {
+        Running::start(self.command(arguments)).wait()
+    }
+
+    /// Writes generated requests; returns when all are acknowledged.
+    pub(crate) fn produce(&self, count: u32, seed: u64) {
+        let (count, seed) = (count.to_string(), seed.to_string());
+        self.run(&["produce", "--generate", &count, "--seed", &seed]).expect_code(0);
+    }
+
+    /// Starts process number `instance`, with both stages and a state folder of its own that it finds again.
+    pub(crate) fn start(&self, instance: u32) -> Process {
+        let state = self.path(&format!("state-{instance}"));
+        let log = self.path(&format!("process-{instance}.log"));
+        let mut command = self.command(&["run", "--log-format", "human"]);
+        command.arg("--set").arg(format!("application.instance={instance}"));
+        command.arg("--set").arg(format!("store.directory={}", state.display()));
+        Process::start(command, log)
+    }
+
+    /// Settles what is left with one process, closes all batches, and lets the independent reader judge.
+    pub(crate) fn finish_and_judge(&self, seed: u64) -> Verdict {
+        // Static members do not leave a group: it waits for them for the session timeout.
+        std::thread::sleep(SESSION_TIMEOUT + Duration::from_secs(2));
+        let mut command = self.command(&["run", "--until-idle", "--finish", "--log-level", "warn"]);
+        command.arg("--set").arg(format!("store.directory={}", self.path("state-0").display()));
+        Running::start(command).wait().expect_code(0);
+        let read = audit::read_all(&self.cluster.bootstrap(), &[], &audit::TOPICS, AUDIT_TIMEOUT)
+            .unwrap_or_else(|error| panic!("seed {seed}: the topics cannot be read: {error}"));
+        let verdict = audit::judge(&read);
+        note(format!("seed {seed}\n{verdict}"));
+        if !verdict.violations.is_empty() {
+            self.show_logs();
+            panic!("seed {seed}: {} violations", verdict.violations.len());
+        }
+        verdict
+    }
+
+    /// The last lines of every process, for a failed test.
+    pub(crate) fn show_logs(&self) {
+        for instance in 0..9 {
+            let path = self.path(&format!("process-{instance}.log"));
+            let Ok(text) = std::fs::read_to_string(&path) else { continue };
+            let lines: Vec<&str> = text.lines().collect();
+            let last = &lines[lines.len().saturating_sub(40)..];
+            note(format!("{}:\n{}", path.display(), last.join("\n")));
+        }
+    }
+}
+
+/// A process of Settle that runs until it is stopped. What it says is appended to a file.
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    fn start(mut command: Command, log: PathBuf) -> Self {
+        let open = || -> File {
+            OpenOptions::new().create(true).append(true).open(&log).expect("the log of a process can be written")
+        };
+        let child = command.stdin(Stdio::null()).stdout(open()).stderr(open()).spawn();
+        Self { child: child.expect("the binary can be started"), log }
+    }
+
+    pub(crate) fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status().expect("kill can be run");
+        assert!(sent.success(), "signal {name} could not be sent to process {id}");
+    }
+
+    /// How it ended, if it has.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a child can be asked")
+    }
+
+    /// `kill -9`.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Tells it to stop and waits for its end; returns how long that took.
+    #[track_caller]
+    pub(crate) fn stop(mut self) -> Duration {
+        let started = now();
+        self.signal("TERM");
+        while started.elapsed() < STOP_TIMEOUT {
+            if let Some(status) = self.ended() {
+                let log = self.log.display();
+                assert_eq!(status.code(), Some(0), "a process that was told to stop failed: see {log}");
+                return started.elapsed();
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        panic!("a process did not stop within {STOP_TIMEOUT:?}: see {}", self.log.display());
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The seed of a random test: `SETTLE_TEST_SEED`, or another one each time.
+#[expect(clippy::disallowed_methods, reason = "a test is configured by its environment")]
+pub(crate) fn seed() -> u64 {
+    let given = std::env::var("SETTLE_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    given.unwrap_or_else(|| u64::from(std::process::id()) ^ 0x5e77_1e00)
+}
+
+/// True for the long rounds of `make torture`.
+#[expect(clippy::disallowed_methods, reason = "a test is configured by its environment")]
+pub(crate) fn is_full() -> bool {
+    std::env::var("SETTLE_TORTURE").is_ok_and(|value| value == "full")
+}
