@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the image from deploy/container/Containerfile and runs it, without a daemon and without a registry of
 # images: the base is made by debootstrap, the program is the one that was built on this machine
-# (BINARY_FROM=prebuilt), and buildah runs both in a chroot. Ends with the image's size.
+# (the Containerfile's stage `prebuilt`), and buildah runs both in a chroot. Ends with the image's size.
 #
 # Needs root, for debootstrap and chroot, and this machine to be a Debian with the libraries of that release.
 # What is missing is installed with apt-get; the base and buildah's storage are kept in the cache folder
@@ -106,7 +106,7 @@ version="$("$binary" --version | cut -d' ' -f2)"
 say "building the image of settle $version"
 "${buildah[@]}" build --isolation chroot --pull-never --quiet --format oci \
     --file deploy/container/Containerfile --ignorefile deploy/container/.containerignore \
-    --build-arg BINARY_FROM=prebuilt --build-arg RUNTIME_BASE="$base_image" --build-arg BUILDER_BASE="$base_image" \
+    --target prebuilt --build-arg RUNTIME_BASE="$base_image" --build-arg BUILDER_BASE="$base_image" \
     --build-arg VERSION="$version" --tag "$image" "$context" >"$work/build.log" 2>&1 || {
     tail -n 30 "$work/build.log" >&2
     fail "the image cannot be built"

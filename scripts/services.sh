@@ -10,7 +10,8 @@
 #     stamp       the versions, written last
 #
 # The folder's name is a hash of what decides its content (tests/services/pom.xml and java/*.xml), so a
-# change of a version makes a new folder and the old one keeps working for other checkouts.
+# change of a version makes a new folder and the old one keeps working for other checkouts. A folder
+# that nobody has asked for in 60 days goes when a new one comes.
 #
 # Needed: Java 17 or newer, and Maven for the first run. scripts/setup.sh installs both.
 # SETTLE_CACHE_DIR chooses the cache.
@@ -89,6 +90,7 @@ require_java
 key="$(cat "$definitions/pom.xml" "$definitions"/java/*.xml | sha256sum | cut -c1-16)"
 installed="$cache/$key"
 if [[ -f $installed/stamp ]]; then
+    touch "$installed/stamp"
     echo "$installed"
     exit 0
 fi
@@ -117,6 +119,7 @@ if [[ ! -f $installed/stamp ]]; then
     cp "$definitions/java/log4j2.xml" "$definitions/java/logback.xml" "$partial/"
     sed -n 's/^ *<\([a-z0-9]*\)\.version>\(.*\)<\/.*/\1 \2/p' "$definitions/pom.xml" >"$partial/stamp"
     mv "$partial" "$installed"
+    find "$cache" -mindepth 2 -maxdepth 2 -name stamp -mtime +60 -printf '%h\0' | xargs -0 -r rm -rf
     say "fetched: $(paste -sd, "$installed/stamp" | sed 's/,/, /g')"
 fi
 echo "$installed"

@@ -1,11 +1,16 @@
 #!/usr/bin/env bash
-# Makes this machine able to build Settle, and does nothing when it is already able to.
+# Makes this machine able to build and test Settle, and does nothing when it is already able to.
 #
-# Needed: cargo (by rustup), a C++20 compiler for RocksDB, libclang for the bindings to it, and make.
+# Needed to build: cargo (by rustup), a C++20 compiler for RocksDB, libclang for the bindings to it,
+# make, and OpenSSL's headers with pkg-config for the Kafka client.
+# Needed by the tests that start Kafka, a registry and an S3 server: Java 17 or newer, and Maven.
+#
 # What is missing is installed with apt-get as root or through a sudo that asks for no password;
-# anywhere else the exact line to run is printed and the exit status is 1.
+# anywhere else the exact line to run is printed, and the exit status is 1 if a build needs it.
 #
-# Usage: scripts/setup.sh [--check]     --check never installs anything
+# Usage: scripts/setup.sh [--check] [--build]
+#   --check   never installs anything
+#   --build   only what a build needs: no Java, no Maven
 set -euo pipefail
 
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -15,14 +20,17 @@ cd "$repository"
 export PATH="$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin"
 
 may_install=yes
-case "${1:-}" in
-"") ;;
---check) may_install=no ;;
-*)
-    echo "setup: unknown argument '$1'; usage: scripts/setup.sh [--check]" >&2
-    exit 2
-    ;;
-esac
+wants_tests=yes
+for argument in "$@"; do
+    case "$argument" in
+    --check) may_install=no ;;
+    --build) wants_tests=no ;;
+    *)
+        echo "setup: unknown argument '$argument'; usage: scripts/setup.sh [--check] [--build]" >&2
+        exit 2
+        ;;
+    esac
+done
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -115,7 +123,29 @@ has_libclang() {
     has_libclang_library && has_libclang_headers
 }
 
-# Fills `missing` (what, for people) and `packages` (for apt-get).
+# The Kafka client is linked against the system's OpenSSL, which its build looks up with pkg-config.
+has_openssl_headers() {
+    command -v pkg-config >/dev/null && pkg-config --exists openssl
+}
+
+has_java() {
+    local version
+    command -v java >/dev/null || return 1
+    # 17.0.15 and 21 give the number before the first dot; 1.8.0 gives 1, which is too old anyway.
+    version="$(java -version 2>&1 | sed -n 's/.* version "\([0-9]*\).*/\1/p' | head -n 1)"
+    ((${version:-0} >= 17))
+}
+
+# Distributions have 17, or a newer one as their default.
+java_package() {
+    if [[ -n "$(apt-cache search --names-only '^openjdk-17-jre-headless$' 2>/dev/null)" ]]; then
+        echo openjdk-17-jre-headless
+    else
+        echo default-jre-headless
+    fi
+}
+
+# Fills `missing` (what, for people) and `packages` (for apt-get), and counts what a build needs.
 find_missing() {
     missing=()
     packages=()
@@ -131,6 +161,29 @@ find_missing() {
         missing+=("make")
         packages+=(make)
     fi
+    if ! has_openssl_headers; then
+        missing+=("OpenSSL's headers and pkg-config")
+        packages+=(libssl-dev pkg-config)
+    fi
+    missing_for_build=${#missing[@]}
+    [[ $wants_tests == yes ]] || return 0
+    if ! has_java; then
+        missing+=("Java 17 or newer (for tests)")
+        packages+=("$(java_package)")
+    fi
+    if ! command -v mvn >/dev/null; then
+        missing+=("Maven (for tests)")
+        packages+=(maven)
+    fi
+}
+
+# Without Java there is still a program, a demo and most of the tests.
+exit_unless_it_builds() {
+    if ((missing_for_build > 0)); then
+        exit 1
+    fi
+    say "the build needs none of it; the tests that start Kafka will fail and say so"
+    exit 0
 }
 
 join_with_comma() {
@@ -181,18 +234,25 @@ if ((${#missing[@]} > 0)); then
     say "missing: $(join_with_comma "${missing[@]}")"
     if [[ $may_install == no ]] || ! command -v apt-get >/dev/null || ! can_become_root; then
         print_how_to_install
-        exit 1
+        exit_unless_it_builds
     fi
-    say "installing: ${packages[*]}"
-    if ! apt update || ! apt install -y --no-install-recommends "${packages[@]}"; then
+    if ! apt update; then
         say "apt-get failed (its messages are above)"
         print_how_to_install
-        exit 1
+        exit_unless_it_builds
+    fi
+    # Which packages there are is only known now.
+    find_missing
+    say "installing: ${packages[*]}"
+    if ! apt install -y --no-install-recommends "${packages[@]}"; then
+        say "apt-get failed (its messages are above)"
+        print_how_to_install
+        exit_unless_it_builds
     fi
     find_missing
     if ((${#missing[@]} > 0)); then
         say "still missing after the installation: $(join_with_comma "${missing[@]}")"
-        exit 1
+        exit_unless_it_builds
     fi
     say "installed"
 fi

@@ -166,7 +166,8 @@ fn round(brokers: u16, requests: u32, troubles: u32, seed: u64) {
     std::thread::scope(|scope| {
         // Requests come in portions all the while, so that there is work whenever something happens.
         let portions = troubles.max(1);
-        let producer = scope.spawn(|| {
+        let deployment = &deployment;
+        let producer = scope.spawn(move || {
             for portion in 0..portions {
                 deployment.produce(requests / portions, seed.wrapping_add(u64::from(portion)));
                 std::thread::sleep(Duration::from_millis(500));

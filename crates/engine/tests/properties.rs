@@ -165,7 +165,7 @@ fn the_streams_reach_what_they_are_about() {
     let mut runner = TestRunner::deterministic();
     let strategy = streams(150);
     let mut reached: BTreeMap<String, usize> = BTreeMap::new();
-    for _ in 0..400 {
+    for _ in 0..1_000 {
         let stream = strategy.new_tree(&mut runner).expect("a stream").current();
         let mut pipeline = one_partition(&stream);
         pipeline.run_until_idle();

@@ -56,15 +56,6 @@ pub enum DecodeError {
         /// What stands in the way.
         what: String,
     },
-    /// The writer's schema allows values that ours does not, and the record has one.
-    #[error(
-        "a value of the record has no counterpart in {expected}, such as null for a required field; send the \
-         record with the schema of its topic"
-    )]
-    NoCounterpart {
-        /// Full name of the record that was asked for.
-        expected: &'static str,
-    },
     /// The bytes after the header do not follow the schema that the header names.
     #[error("byte {at} of the value does not follow the schema that it names: {what}")]
     Malformed {
@@ -94,7 +85,6 @@ impl DecodeError {
             | Self::BadMagic { .. }
             | Self::WrongSchema { .. }
             | Self::UnusableSchema { .. }
-            | Self::NoCounterpart { .. }
             | Self::Malformed { .. }
             | Self::TrailingBytes { .. } => reason::UNDECODABLE,
         }

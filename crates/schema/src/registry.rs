@@ -8,7 +8,7 @@
 //! Blocking, on plain threads; not to be called from within an asynchronous runtime.
 
 mod api;
-mod conversion;
+mod branches;
 mod cost;
 mod error;
 mod http;

@@ -149,6 +149,4 @@ pub fn judge(read: &Read) -> Verdict {
 #[cfg(test)]
 mod broker_tests;
 #[cfg(test)]
-mod scale_probe;
-#[cfg(test)]
 mod tests;

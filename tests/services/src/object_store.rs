@@ -6,12 +6,10 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-use crate::process::{Process, Program};
+use crate::folder::Folder;
+use crate::process::{Program, Service};
 use crate::{Error, Port, Result, http, install};
 
 /// Longest time until the endpoint answers. It takes 2 s on an idle machine.
@@ -22,10 +20,10 @@ const STOP_PATIENCE: Duration = Duration::from_secs(60);
 /// An S3 endpoint that belongs to one test program. Dropping it kills it. Objects survive its own deaths.
 #[derive(Debug)]
 pub struct S3 {
-    process: Mutex<Process>,
+    service: Service,
     port: Port,
     // Last: the process ends before its folder goes.
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl S3 {
@@ -41,8 +39,7 @@ impl S3 {
     /// Fetches the server if needed, starts it, and returns when it answers.
     pub fn start() -> Result<Self> {
         let installed = install()?;
-        let folder =
-            TempDir::with_prefix("settle-test-s3-").map_err(Error::io("create a temporary folder"))?;
+        let folder = Folder::create("s3")?;
         let root = folder.path();
         let port = Port::lease()?;
         let data = root.join("data");
@@ -77,13 +74,13 @@ impl S3 {
             "--properties",
             "s3proxy.properties",
         ];
-        let process = Process::new(Program {
+        let service = Service::new(Program {
             name: "S3Proxy".to_owned(),
             command: command.map(str::to_owned).to_vec(),
             directory: root.to_owned(),
             log: root.join("s3proxy.log"),
         });
-        let endpoint = Self { process: Mutex::new(process), port, _folder: folder };
+        let endpoint = Self { service, port, _folder: folder };
         endpoint.restart()?;
         Ok(endpoint)
     }
@@ -95,20 +92,19 @@ impl S3 {
 
     /// Kills it as `kill -9` does.
     pub fn kill9(&self) -> Result<()> {
-        self.process().kill()
+        self.service.kill()
     }
 
     /// Asks it to end in an orderly way (SIGTERM), and returns when it has.
     pub fn stop(&self) -> Result<()> {
-        self.process().stop(STOP_PATIENCE)
+        self.service.stop(STOP_PATIENCE)
     }
 
     /// Starts it again, with the objects that it had, and returns when it answers.
     pub fn restart(&self) -> Result<()> {
-        let mut process = self.process();
-        process.start()?;
+        self.service.start()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.number()));
-        process.wait_until("answer", READY_PATIENCE, || {
+        self.service.wait_until("answer", READY_PATIENCE, || {
             // An unsigned request is refused: that is its answer.
             match http::status_of(address, "/") {
                 Ok(400..=403) => Ok(()),
@@ -120,16 +116,12 @@ impl S3 {
 
     /// Stops its process in its tracks (SIGSTOP): connections are accepted and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.process().signal("STOP")
+        self.service.signal("STOP")
     }
 
     /// Ends a pause (SIGCONT).
     pub fn resume(&self) -> Result<()> {
-        self.process().signal("CONT")
-    }
-
-    fn process(&self) -> MutexGuard<'_, Process> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
+        self.service.signal("CONT")
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Port {
 impl Port {
     /// Reserves a port that nobody listens on.
     pub fn lease() -> Result<Self> {
-        let folder = std::env::temp_dir().join("settle-test-ports");
+        let folder = std::env::temp_dir().join("settle-ports");
         fs::create_dir_all(&folder).map_err(Error::io(format!("create {}", folder.display())))?;
         let start = random_below(COUNT);
         for step in 0..COUNT {
@@ -76,7 +76,7 @@ mod tests {
     fn a_port_in_use_is_not_leased() {
         // All but a few ports cannot be taken here, so ask for the same one again through its lock.
         let port = Port::lease().expect("a port is free");
-        let path = std::env::temp_dir().join("settle-test-ports").join(port.number().to_string());
+        let path = std::env::temp_dir().join("settle-ports").join(port.number().to_string());
         let again = File::create(path).expect("the lock file can be opened");
         assert!(matches!(again.try_lock(), Err(TryLockError::WouldBlock)));
         drop(port);

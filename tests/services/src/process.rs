@@ -8,9 +8,9 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -32,22 +32,28 @@ pub(crate) struct Program {
     pub(crate) log: PathBuf,
 }
 
-/// A service that runs, or did.
+/// A service that runs, or did. Its methods may be called from any thread; waits hold no lock.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub(crate) struct Service {
     program: Program,
-    child: Option<Child>,
+    child: Mutex<Option<Child>>,
 }
 
-impl Process {
+impl Service {
     /// Does not start it yet.
     pub(crate) fn new(program: Program) -> Self {
-        Self { program, child: None }
+        Self { program, child: Mutex::new(None) }
+    }
+
+    /// Its log.
+    pub(crate) fn log(&self) -> &Path {
+        &self.program.log
     }
 
     /// Starts it, unless it runs.
-    pub(crate) fn start(&mut self) -> Result<()> {
-        if self.check().is_ok() {
+    pub(crate) fn start(&self) -> Result<()> {
+        let mut child = self.child();
+        if self.check_child(&mut child).is_ok() {
             return Ok(());
         }
         let log = OpenOptions::new()
@@ -64,40 +70,30 @@ impl Process {
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors);
-        let child = spawn(command)
+        let started = spawn(command)
             .map_err(Error::io(format!("start {} with setpriv (of util-linux)", self.program.name)))?;
-        self.child = Some(child);
+        *child = Some(started);
         Ok(())
     }
 
     /// An error unless it runs (or is paused).
-    pub(crate) fn check(&mut self) -> Result<()> {
-        let name = &self.program.name;
-        let Some(child) = &mut self.child else {
-            return Err(Error::NotRunning { service: name.clone() });
-        };
-        match child.try_wait().map_err(Error::io(format!("ask for the state of {name}")))? {
-            None => Ok(()),
-            Some(status) => Err(Error::Ended {
-                service: name.clone(),
-                status: status.to_string(),
-                log: tail(&self.program.log),
-            }),
-        }
+    pub(crate) fn check(&self) -> Result<()> {
+        self.check_child(&mut self.child()).map(|_| ())
     }
 
     /// Its process id, while it runs.
-    pub(crate) fn id(&mut self) -> Result<u32> {
-        self.check()?;
-        let service = self.program.name.clone();
-        self.child.as_ref().map(Child::id).ok_or(Error::NotRunning { service })
+    pub(crate) fn id(&self) -> Result<u32> {
+        self.check_child(&mut self.child())
     }
 
     /// Sends a signal by name, as in `STOP`.
-    pub(crate) fn signal(&mut self, name: &str) -> Result<()> {
-        let id = self.id()?;
-        let sent = Command::new("kill")
-            .args(["-s", name, &id.to_string()])
+    pub(crate) fn signal(&self, name: &str) -> Result<()> {
+        // Held, so that the process id cannot become that of another process in between.
+        let mut child = self.child();
+        let id = self.check_child(&mut child)?;
+        // The shell's own `kill`: the program of that name is a package that small machines lack.
+        let sent = Command::new("sh")
+            .args(["-c", &format!("kill -s {name} {id}")])
             .output()
             .map_err(Error::io(format!("run kill -s {name} {id}")))?;
         if sent.status.success() {
@@ -112,8 +108,8 @@ impl Process {
     }
 
     /// Kills it as `kill -9` does, and waits for its end. Nothing happens if it does not run.
-    pub(crate) fn kill(&mut self) -> Result<()> {
-        if let Some(mut child) = self.child.take() {
+    pub(crate) fn kill(&self) -> Result<()> {
+        if let Some(mut child) = self.child().take() {
             child.kill().map_err(Error::io(format!("kill {}", self.program.name)))?;
             child.wait().map_err(Error::io(format!("wait for the end of {}", self.program.name)))?;
         }
@@ -121,28 +117,24 @@ impl Process {
     }
 
     /// Asks it to end (SIGTERM) and waits for that.
-    pub(crate) fn stop(&mut self, patience: Duration) -> Result<()> {
+    pub(crate) fn stop(&self, patience: Duration) -> Result<()> {
         self.signal("TERM")?;
-        let ended = wait::until(patience, || self.ended())?;
-        if ended.is_ok() {
-            self.child = None;
-            return Ok(());
-        }
-        Err(self.timed_out("end after SIGTERM", patience, "it still runs".to_owned()))
-    }
-
-    fn ended(&mut self) -> Result<std::result::Result<ExitStatus, String>> {
-        let Some(child) = &mut self.child else {
-            return Err(Error::NotRunning { service: self.program.name.clone() });
-        };
-        let status =
-            child.try_wait().map_err(Error::io(format!("wait for the end of {}", self.program.name)))?;
-        Ok(status.ok_or_else(String::new))
+        let ended = wait::until(patience, || {
+            let mut child = self.child();
+            Ok::<_, Error>(match self.check_child(&mut child) {
+                Ok(_) => Err("it still runs".to_owned()),
+                Err(_) => {
+                    *child = None;
+                    Ok(())
+                }
+            })
+        })?;
+        ended.map_err(|last| self.timed_out("end after SIGTERM", patience, last))
     }
 
     /// Waits until `ask` is content, for at most `patience`, and only while the process runs.
     pub(crate) fn wait_until<T>(
-        &mut self,
+        &self,
         what: &str,
         patience: Duration,
         mut ask: impl FnMut() -> std::result::Result<T, String>,
@@ -152,6 +144,24 @@ impl Process {
             Ok::<_, Error>(ask())
         })?;
         answer.map_err(|last| self.timed_out(what, patience, last))
+    }
+
+    /// The process id of a child that runs; an error that says how it ended.
+    fn check_child(&self, child: &mut Option<Child>) -> Result<u32> {
+        let service = self.program.name.clone();
+        let Some(child) = child else {
+            return Err(Error::NotRunning { service });
+        };
+        match child.try_wait().map_err(Error::io(format!("ask for the state of {service}")))? {
+            None => Ok(child.id()),
+            Some(status) => {
+                Err(Error::Ended { service, status: status.to_string(), log: tail(&self.program.log) })
+            }
+        }
+    }
+
+    fn child(&self) -> MutexGuard<'_, Option<Child>> {
+        self.child.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn timed_out(&self, what: &str, patience: Duration, last: String) -> Error {
@@ -165,7 +175,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for Service {
     fn drop(&mut self) {
         // Nothing is left to tell: the kernel kills it with the test program in any case.
         let _ = self.kill();
@@ -227,7 +237,7 @@ mod tests {
     #[test]
     fn a_process_that_ends_is_told_with_its_log() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut process = Process::new(program(folder.path(), "echo hello; exit 3"));
+        let process = Service::new(program(folder.path(), "echo hello; exit 3"));
         process.start().expect("sh starts");
         let waited =
             process.wait_until("answer", Duration::from_secs(30), || Err::<(), _>("nothing".to_owned()));
@@ -238,7 +248,7 @@ mod tests {
     #[test]
     fn a_wait_for_a_process_is_bounded() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut process = Process::new(program(folder.path(), "echo alive; sleep 600"));
+        let process = Service::new(program(folder.path(), "echo alive; sleep 600"));
         process.start().expect("sh starts");
         let asked =
             process.wait_until("answer", Duration::from_millis(300), || Err::<(), _>("no".to_owned()));
@@ -251,11 +261,11 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().to_owned();
         let starter = thread::spawn(move || {
-            let mut process = Process::new(program(&path, "exec sleep 600"));
+            let process = Service::new(program(&path, "exec sleep 600"));
             process.start().expect("sh starts");
             process
         });
-        let mut process = starter.join().expect("it starts");
+        let process = starter.join().expect("it starts");
         thread::sleep(Duration::from_millis(200));
         let id = process.id().expect("it outlives the thread");
         process.signal("STOP").expect("it can be paused");
@@ -268,7 +278,7 @@ mod tests {
     #[test]
     fn a_stopped_process_can_be_started_again() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let mut process = Process::new(program(folder.path(), "exec sleep 600"));
+        let process = Service::new(program(folder.path(), "exec sleep 600"));
         process.start().expect("sh starts");
         let first = process.id().expect("it runs");
         process.stop(Duration::from_secs(30)).expect("sleep ends on SIGTERM");

@@ -139,7 +139,9 @@ fn seeds() -> impl Strategy<Value = Seed> {
         2 => 20_000..260_000i64,
         1 => prop::sample::select(vec![6 * 86_400i64, 6 * 86_400 + 1, 200 * 86_400, 399 * 86_400]),
     ];
-    let time = (steps, proptest::option::weighted(0.12, 0..400_000i64));
+    // Later the same day, when the debtor may have paid more, or within a few days.
+    let delays = prop_oneof![Just(20_000i64), 0..400_000i64];
+    let time = (steps, proptest::option::weighted(0.25, delays));
     let attempt = (prop::bool::weighted(0.12), prop::bool::weighted(0.08));
     (identity, parties, money, time, attempt).prop_map(|(identity, parties, money, time, attempt)| Seed {
         kind: identity.0,

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use apache_avro::Schema;
 
-use super::conversion::Conversion;
+use super::branches::ByBranch;
 use super::cost::check_cost;
 use super::resolution::{Way, fit};
 use crate::source::ReaderSymbols;
@@ -25,7 +25,7 @@ pub struct RegisteredSchema {
 #[derive(Debug)]
 enum Reading {
     /// A version of a built-in schema.
-    Of { schema: BuiltIn, writer: WriterSchema, way: Way, conversion: Option<Box<Conversion>> },
+    Of { schema: BuiltIn, writer: WriterSchema, way: Way },
     /// A record that is not ours.
     Foreign { writer: WriterSchema },
     /// No record that names it can be read.
@@ -79,8 +79,8 @@ impl RegisteredSchema {
     /// Reads a record that was written with this schema.
     ///
     /// # Errors
-    /// As [`crate::decode`]; [`DecodeError::UnusableSchema`] and [`DecodeError::NoCounterpart`] besides. A
-    /// value that names another id is [`DecodeError::UnknownSchema`].
+    /// As [`crate::decode`], and [`DecodeError::UnusableSchema`]. A value that names another id is
+    /// [`DecodeError::UnknownSchema`].
     pub fn decode<T: AvroRecord>(&self, bytes: &[u8]) -> Result<T, DecodeError> {
         let id = schema_id(bytes)?;
         if id != self.id {
@@ -91,15 +91,13 @@ impl RegisteredSchema {
             found: found.full_name().to_owned(),
         };
         match &self.reading {
-            Reading::Of { schema, writer, way, conversion } if *schema == T::SCHEMA => {
-                match (way, conversion) {
-                    (Way::Same, _) => read_own(bytes),
-                    (Way::Converted, Some(conversion)) => {
-                        conversion.decode(writer, &OURS[*schema as usize - 1], bytes)
-                    }
-                    (Way::ByName | Way::Converted, _) => read_datum(writer.codec(), bytes, PhantomData),
+            Reading::Of { schema, writer, way } if *schema == T::SCHEMA => match way {
+                Way::Same => read_own(bytes),
+                Way::ByName => read_datum(writer.codec(), bytes, PhantomData).map_err(in_our_schema::<T>),
+                Way::ByBranch => {
+                    read_datum(writer.codec(), bytes, ByBranch(PhantomData)).map_err(in_our_schema::<T>)
                 }
-            }
+            },
             Reading::Of { writer, .. } | Reading::Foreign { writer } => Err(wrong(writer)),
             Reading::Unusable { what } => Err(DecodeError::UnusableSchema { id, what: what.clone() }),
         }
@@ -116,11 +114,18 @@ impl Reading {
         let plain = compile(&ReaderSymbols::new())?;
         let Some(schema) = built_in_of(plain.full_name()) else { return Ok(Self::Foreign { writer: plain }) };
         let fit = fit(&writer, &OURS[schema as usize - 1])?;
-        let conversion = match fit.way {
-            Way::Converted => Some(Box::new(Conversion::new(text)?)),
-            Way::Same | Way::ByName => None,
-        };
-        Ok(Self::Of { schema, writer: compile(&fit.symbols)?, way: fit.way, conversion })
+        Ok(Self::Of { schema, writer: compile(&fit.symbols)?, way: fit.way })
+    }
+}
+
+/// The value may follow its schema and have what ours does not allow, such as null for a required field.
+fn in_our_schema<T: AvroRecord>(error: DecodeError) -> DecodeError {
+    match error {
+        DecodeError::Malformed { at, what } => {
+            let what = format!("{what}, reading it as {}", T::SCHEMA.full_name());
+            DecodeError::Malformed { at, what }
+        }
+        other => other,
     }
 }
 

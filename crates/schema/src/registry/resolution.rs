@@ -2,8 +2,8 @@
 //!
 //! Owns the comparison of a writer's schema with ours, field by field. The codec of the hot path reads by field
 //! name and without a reader's schema; this module says for which schemas that is the same as Avro's
-//! resolution ([`Way::ByName`]), for which the slower conversion is needed ([`Way::Converted`]), and what is
-//! in the way of all others. Must not know where a schema comes from.
+//! resolution ([`Way::ByName`]), for which the branches of unions have to be looked through as well
+//! ([`Way::ByBranch`]), and what is in the way of all others. Must not know where a schema comes from.
 //!
 //! Stricter than the specification in two points, both about money and time: a logical type that both sides
 //! name must be the same (a `timestamp-millis` read as microseconds is off a thousandfold, and nothing in the
@@ -21,8 +21,8 @@ pub(super) enum Way {
     Same,
     /// With the writer's schema, into our record by field name.
     ByName,
-    /// Through a value that is converted, for what reading by name cannot express.
-    Converted,
+    /// By field name, with the branches of unions looked through.
+    ByBranch,
 }
 
 /// How a writer's schema and ours fit.
@@ -47,11 +47,11 @@ pub(super) fn fit(writer: &Schema, reader: &Schema) -> Result<Fit, String> {
         reader_names: reader_names.get_names(),
         symbols: ReaderSymbols::new(),
         has_other_bytes: false,
-        needs_conversion: false,
+        has_branches: false,
     };
     comparison.compare("the record", writer, reader)?;
-    let way = if comparison.needs_conversion {
-        Way::Converted
+    let way = if comparison.has_branches {
+        Way::ByBranch
     } else if comparison.has_other_bytes {
         Way::ByName
     } else {
@@ -67,7 +67,8 @@ struct Comparison<'a> {
     /// Whether any part is written in other bytes, or in another place, than ours. (Equal canonical forms say the
     /// same, but the library's function for it panics on some schemas that it parses.)
     has_other_bytes: bool,
-    needs_conversion: bool,
+    /// Whether the codec would take branches of a union for variants of an enum.
+    has_branches: bool,
 }
 
 impl Comparison<'_> {
@@ -137,7 +138,7 @@ impl Comparison<'_> {
         self.has_other_bytes |= !written.eq(reader.variants().iter().map(is_null));
         // Reading by name tells null from the one other type; it takes more branches for the names of variants.
         let is_optional = writer.variants().len() == 2 && present_branches(writer).count() == 1;
-        self.needs_conversion |= !is_optional && present_branches(writer).count() > 0;
+        self.has_branches |= !is_optional;
         Ok(())
     }
 
@@ -172,7 +173,7 @@ impl Comparison<'_> {
             return Err(format!("{path} is always null, expected {}", type_name(reader)));
         }
         // Reading an enum by name takes the branch of a union for the symbol.
-        self.needs_conversion |= branches > 1 || matches!(reader, Schema::Enum(_));
+        self.has_branches |= branches > 1 || matches!(reader, Schema::Enum(_));
         Ok(())
     }
 }

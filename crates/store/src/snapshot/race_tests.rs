@@ -202,16 +202,25 @@ fn an_upload_that_takes_too_long_leaves_no_manifest() {
     assert_eq!(error.expect_err("there is no time").code(), "STL-0219");
     // Time runs out before the manifest is written, while it is, or not at all.
     let mut was_late = false;
-    for micros in (0..2_000_000).step_by(50) {
+    for doublings in 0..20 {
         let sent = repository.send_files(&checkpoint, site.now, long).expect("there is time");
-        let time = TimeLimit::start(Duration::from_micros(micros));
+        let limit = Duration::from_micros(50 << doublings);
+        let time = TimeLimit::start(limit);
         let Err(error) = repository.write_manifest(&checkpoint, sent, time) else { break };
         assert_eq!(error.code(), "STL-0219");
         was_late = true;
-        assert!(site.manifests().is_empty(), "after {micros} µs");
+        assert!(site.manifests().is_empty(), "after {limit:?}");
     }
     assert!(was_late);
     assert_eq!(site.manifests().len(), 1);
+    // Time runs out between the writing and the last look.
+    let latest = repository.latest(IDENTITY, "").expect("it can be listed").expect("there is one");
+    let path = latest.path(&latest.checksum());
+    repository.withdraw_if_late(&path, long).expect("it is not late");
+    assert_eq!(site.manifests().len(), 1);
+    let error = repository.withdraw_if_late(&path, TimeLimit::start(Duration::ZERO));
+    assert_eq!(error.expect_err("it is late").code(), "STL-0219");
+    assert!(site.manifests().is_empty());
 }
 
 #[test]

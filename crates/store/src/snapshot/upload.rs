@@ -8,6 +8,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use object_store::path::Path as ObjectPath;
 use settle_types::Timestamp;
 
 use super::checkpoint::Checkpoint;
@@ -190,7 +191,7 @@ impl SnapshotRepository {
         &self,
         local: &LocalFile<'_>,
         hash: ContentHash,
-        path: &object_store::path::Path,
+        path: &ObjectPath,
         time: TimeLimit,
     ) -> Result<(), Error> {
         let mut parts = self.objects.begin_parts(path)?;
@@ -268,10 +269,14 @@ impl SnapshotRepository {
                 });
             }
         }
-        // The request itself may have taken long, or the machine may have slept: a collection may have removed
-        // what the manifest names.
+        self.withdraw_if_late(&path, time)
+    }
+
+    /// The last request itself may have taken long, or the machine may have slept: a collection may have removed
+    /// what the manifest names.
+    pub(super) fn withdraw_if_late(&self, manifest: &ObjectPath, time: TimeLimit) -> Result<(), Error> {
         time.check().inspect_err(|_| {
-            if let Err(error) = self.objects.remove(&path) {
+            if let Err(error) = self.objects.remove(manifest) {
                 tracing::warn!(code = error.code(), %error, "a manifest that came too late stays behind");
             }
         })

@@ -21,34 +21,12 @@ impl Cluster {
 
     /// Creates a topic with settings of its own, as in `("retention.ms", "1000")`.
     pub fn create_topic_with(&self, name: &str, partitions: i32, settings: &[(&str, &str)]) -> Result<()> {
-        let doing = || format!("create the topic {name}");
-        // -1 is the broker's default: as many replicas as brokers.
-        let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
-        for (setting, value) in settings {
-            topic = topic.set(setting, value);
-        }
-        let (admin, options) = self.admin()?;
-        let outcome = block_on(admin.create_topics([&topic], &options))?;
-        check_each(outcome, doing)?;
-        // The controller has answered; the brokers hear of it a moment later.
-        let seen = wait::until(PATIENCE, || {
-            let metadata = admin.inner().fetch_metadata(Some(name), PATIENCE);
-            Ok::<_, Error>(metadata.map_err(|error| error.to_string()).and_then(|metadata| {
-                let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
-                let led = found.filter(|partition| partition.leader() >= 0).count();
-                if i32::try_from(led) == Ok(partitions) {
-                    Ok(())
-                } else {
-                    Err(format!("{led} partitions have a leader"))
-                }
-            }))
-        })?;
-        seen.map_err(|detail| Error::Kafka { doing: doing(), detail })
+        create_topic(&self.admin_bootstrap(), name, partitions, settings)
     }
 
     /// Deletes a topic.
     pub fn delete_topic(&self, name: &str) -> Result<()> {
-        let (admin, options) = self.admin()?;
+        let (admin, options) = admin(&self.admin_bootstrap())?;
         let outcome = block_on(admin.delete_topics(&[name], &options))?;
         check_each(outcome, || format!("delete the topic {name}"))
     }
@@ -95,14 +73,46 @@ impl Cluster {
         tool(&self.installed, "kafka-acls", &[&arguments[..], rule].concat())?;
         Ok(())
     }
+}
 
-    fn admin(&self) -> Result<(AdminClient<DefaultClientContext>, AdminOptions)> {
-        let client = ClientConfig::new().set("bootstrap.servers", self.admin_bootstrap()).create().map_err(
-            |error| Error::Kafka { doing: "make an admin client".to_owned(), detail: error.to_string() },
-        )?;
-        let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
-        Ok((client, options))
+/// Creates a topic through this address, and waits until brokers lead its partitions.
+pub(super) fn create_topic(
+    bootstrap: &str,
+    name: &str,
+    partitions: i32,
+    settings: &[(&str, &str)],
+) -> Result<()> {
+    let doing = || format!("create the topic {name}");
+    // -1 is the broker's default: as many replicas as brokers.
+    let mut topic = NewTopic::new(name, partitions, TopicReplication::Fixed(-1));
+    for (setting, value) in settings {
+        topic = topic.set(setting, value);
     }
+    let (admin, options) = admin(bootstrap)?;
+    let outcome = block_on(admin.create_topics([&topic], &options))?;
+    check_each(outcome, doing)?;
+    // The controller has answered; the brokers hear of it a moment later.
+    let seen = wait::until(PATIENCE, || {
+        let metadata = admin.inner().fetch_metadata(Some(name), PATIENCE);
+        Ok::<_, Error>(metadata.map_err(|error| error.to_string()).and_then(|metadata| {
+            let found = metadata.topics().iter().flat_map(|topic| topic.partitions());
+            let led = found.filter(|partition| partition.leader() >= 0).count();
+            if i32::try_from(led) == Ok(partitions) {
+                Ok(())
+            } else {
+                Err(format!("{led} partitions have a leader"))
+            }
+        }))
+    })?;
+    seen.map_err(|detail| Error::Kafka { doing: doing(), detail })
+}
+
+fn admin(bootstrap: &str) -> Result<(AdminClient<DefaultClientContext>, AdminOptions)> {
+    let client = ClientConfig::new().set("bootstrap.servers", bootstrap).create().map_err(|error| {
+        Error::Kafka { doing: "make an admin client".to_owned(), detail: error.to_string() }
+    })?;
+    let options = AdminOptions::new().request_timeout(Some(PATIENCE)).operation_timeout(Some(PATIENCE));
+    Ok((client, options))
 }
 
 /// Runs one request of rdkafka's admin client to its end, which its own timeouts bound.

@@ -3,7 +3,6 @@
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rdkafka::config::ClientConfig;
@@ -12,7 +11,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use super::options::{Jvm, Options, Security};
 use super::settings::{BrokerPorts, Layout};
 use super::tool::run;
-use crate::process::{Process, Program};
+use crate::process::{Program, Service};
 use crate::{Error, Installed, Result};
 
 /// Longest time until a broker answers. It takes 3 s on an idle machine; tests run on busy ones.
@@ -103,8 +102,7 @@ fn scram_users(options: &Options) -> Vec<String> {
 #[derive(Debug)]
 pub struct Broker {
     node_id: usize,
-    process: Mutex<Process>,
-    log: PathBuf,
+    service: Service,
     advertised_port: u16,
     ports: BrokerPorts,
 }
@@ -113,8 +111,7 @@ impl Broker {
     pub(super) fn new(plan: Plan, ports: BrokerPorts) -> Self {
         Self {
             node_id: plan.node_id,
-            log: plan.program.log.clone(),
-            process: Mutex::new(Process::new(plan.program)),
+            service: Service::new(plan.program),
             advertised_port: plan.advertised_port,
             ports,
         }
@@ -142,22 +139,22 @@ impl Broker {
 
     /// Its log file, which grows over restarts.
     pub fn log(&self) -> &Path {
-        &self.log
+        self.service.log()
     }
 
     /// Its process id, while it runs.
     pub fn process_id(&self) -> Result<u32> {
-        self.process().id()
+        self.service.id()
     }
 
     /// Kills it as `kill -9` does, and returns when it has ended.
     pub fn kill9(&self) -> Result<()> {
-        self.process().kill()
+        self.service.kill()
     }
 
     /// Asks it to end in an orderly way (SIGTERM), and returns when it has.
     pub fn stop(&self) -> Result<()> {
-        self.process().stop(STOP_PATIENCE)
+        self.service.stop(STOP_PATIENCE)
     }
 
     /// Starts it again on its ports and data, and returns when it answers.
@@ -168,17 +165,17 @@ impl Broker {
 
     /// Starts it again and does not wait: for a majority that has to come back together.
     pub fn launch(&self) -> Result<()> {
-        self.process().start()
+        self.service.start()
     }
 
     /// Stops its process in its tracks (SIGSTOP): connections stay open and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.process().signal("STOP")
+        self.service.signal("STOP")
     }
 
     /// Ends a pause (SIGCONT).
     pub fn resume(&self) -> Result<()> {
-        self.process().signal("CONT")
+        self.service.signal("CONT")
     }
 
     /// Waits until it answers and counts itself among the living brokers. Bounded.
@@ -195,7 +192,7 @@ impl Broker {
             .create()
             .map_err(|error| Error::Kafka { doing: "make a client".to_owned(), detail: error.to_string() })?;
         let own_id = i32::try_from(self.node_id).expect("there are three brokers at most");
-        self.process().wait_until(&format!("answer and know {brokers} brokers"), READY_PATIENCE, || {
+        self.service.wait_until(&format!("answer and know {brokers} brokers"), READY_PATIENCE, || {
             let metadata = consumer
                 .fetch_metadata(Some(NO_TOPIC), ANSWER_PATIENCE)
                 .map_err(|error| error.to_string())?;
@@ -205,10 +202,6 @@ impl Broker {
             }
             Err(format!("it knows the brokers {ids:?}"))
         })
-    }
-
-    fn process(&self) -> MutexGuard<'_, Process> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

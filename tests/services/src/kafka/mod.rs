@@ -19,13 +19,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use tempfile::TempDir;
-
 pub use broker::Broker;
 pub use options::{Jvm, Options, Scram, Security, User};
 pub use target::Target;
 pub use tool::{tool, tool_with_input};
 
+use crate::folder::Folder;
 use crate::proxy::Proxy;
 use crate::tls::Authority;
 use crate::{Error, Installed, Result, class_archive, install, random};
@@ -34,7 +33,7 @@ use settings::{BrokerPorts, Layout};
 
 /// A Kafka cluster that belongs to one test program. Dropping it kills its brokers.
 ///
-/// Its folder is removed then, unless the test panics: then the folder's path is printed, logs included.
+/// Its folder goes too, unless the test panics: then it stays, logs included, and its path is printed.
 #[derive(Debug)]
 pub struct Cluster {
     // The brokers stand first: they end before their folder goes.
@@ -42,7 +41,7 @@ pub struct Cluster {
     options: Options,
     installed: Installed,
     certificates: Option<Certificates>,
-    folder: Option<TempDir>,
+    folder: Folder,
 }
 
 impl Cluster {
@@ -55,8 +54,7 @@ impl Cluster {
     }
 
     fn start_with(options: Options, installed: Installed, flags: &[String]) -> Result<Self> {
-        let folder =
-            TempDir::with_prefix("settle-test-kafka-").map_err(Error::io("create a temporary folder"))?;
+        let folder = Folder::create("kafka")?;
         let root = folder.path();
         let certificates = Certificates::write(&options, root)?;
         let ports = (0..options.brokers).map(|_| BrokerPorts::lease()).collect::<Result<Vec<_>>>()?;
@@ -78,7 +76,7 @@ impl Cluster {
             broker.launch()?;
             brokers.push(broker);
         }
-        let cluster = Self { brokers, options, installed, certificates, folder: Some(folder) };
+        let cluster = Self { brokers, options, installed, certificates, folder };
         cluster.wait_until_complete()?;
         Ok(cluster)
     }
@@ -158,8 +156,8 @@ impl Cluster {
     }
 
     /// The folder with the brokers' settings, data and logs (`broker-1/server.log`).
-    pub fn folder(&self) -> PathBuf {
-        self.folder.as_ref().map(|folder| folder.path().to_owned()).unwrap_or_default()
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 }
 
@@ -211,19 +209,4 @@ fn format_all(plans: &[Plan], installed: &Installed, flags: &[String]) -> Result
 
 fn join(addresses: impl Iterator<Item = String>) -> String {
     addresses.collect::<Vec<_>>().join(",")
-}
-
-impl Drop for Cluster {
-    fn drop(&mut self) {
-        self.brokers.clear();
-        if let Some(folder) = self.folder.take()
-            && thread::panicking()
-        {
-            let path = folder.keep();
-            #[expect(clippy::print_stderr, reason = "the reader of a failed test needs the brokers' logs")]
-            {
-                eprintln!("the brokers' logs and data are kept in {}", path.display());
-            }
-        }
-    }
 }

@@ -1,6 +1,6 @@
 //! A cluster of the test's own, or the one that the environment names.
 
-use super::{Cluster, Options};
+use super::{Cluster, Options, admin};
 use crate::{Error, Result};
 
 /// The variable that names a running cluster.
@@ -29,6 +29,14 @@ impl Target {
     /// Where clients connect.
     pub fn bootstrap(&self) -> &str {
         &self.bootstrap
+    }
+
+    /// Creates a topic, with as many replicas as the cluster gives by default.
+    pub fn create_topic(&self, name: &str, partitions: i32) -> Result<()> {
+        match &self.cluster {
+            Some(cluster) => cluster.create_topic(name, partitions),
+            None => admin::create_topic(&self.bootstrap, name, partitions, &[]),
+        }
     }
 
     /// The cluster, for a test that breaks brokers. An error that says so if it is not ours: such a test fails

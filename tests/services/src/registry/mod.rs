@@ -9,12 +9,10 @@ mod gate;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tempfile::TempDir;
-
-use crate::process::{Process, Program};
+use crate::folder::Folder;
+use crate::process::{Program, Service};
 use crate::tls::{Authority, Certificate};
 use crate::{Error, Installed, Port, Result, class_archive, http, install};
 use gate::Gate;
@@ -40,13 +38,13 @@ pub struct Options {
 /// A registry that belongs to one test program. Dropping it kills it. Its schemas survive its own deaths.
 #[derive(Debug)]
 pub struct Registry {
-    process: Mutex<Process>,
+    service: Service,
     port: Port,
     gate: Option<Gate>,
     authority: Option<Authority>,
     ca_file: Option<PathBuf>,
     // Last: the process ends before its folder goes.
-    _folder: TempDir,
+    _folder: Folder,
 }
 
 impl Registry {
@@ -60,10 +58,9 @@ impl Registry {
     }
 
     fn start_with(options: &Options, installed: &Installed, flag: Option<String>) -> Result<Self> {
-        let folder =
-            TempDir::with_prefix("settle-test-registry-").map_err(Error::io("create a temporary folder"))?;
+        let folder = Folder::create("registry")?;
         let port = Port::lease()?;
-        let process = Process::new(Program {
+        let service = Service::new(Program {
             name: "Apicurio Registry".to_owned(),
             command: command(installed, flag, folder.path(), port.number())?,
             directory: folder.path().to_owned(),
@@ -87,7 +84,7 @@ impl Registry {
         } else {
             None
         };
-        let registry = Self { process: Mutex::new(process), port, gate, authority, ca_file, _folder: folder };
+        let registry = Self { service, port, gate, authority, ca_file, _folder: folder };
         registry.restart()?;
         Ok(registry)
     }
@@ -114,20 +111,19 @@ impl Registry {
 
     /// Kills it as `kill -9` does.
     pub fn kill9(&self) -> Result<()> {
-        self.process().kill()
+        self.service.kill()
     }
 
     /// Asks it to end in an orderly way (SIGTERM), and returns when it has.
     pub fn stop(&self) -> Result<()> {
-        self.process().stop(STOP_PATIENCE)
+        self.service.stop(STOP_PATIENCE)
     }
 
     /// Starts it again, with the schemas that it had, and returns when it answers.
     pub fn restart(&self) -> Result<()> {
-        let mut process = self.process();
-        process.start()?;
+        self.service.start()?;
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port.number()));
-        process.wait_until("answer", READY_PATIENCE, || {
+        self.service.wait_until("answer", READY_PATIENCE, || {
             match http::status_of(address, &format!("{CONFLUENT_API}/subjects")) {
                 Ok(200) => Ok(()),
                 Ok(status) => Err(format!("it answers with status {status}")),
@@ -138,12 +134,12 @@ impl Registry {
 
     /// Stops its process in its tracks (SIGSTOP): connections are accepted and nothing answers.
     pub fn pause(&self) -> Result<()> {
-        self.process().signal("STOP")
+        self.service.signal("STOP")
     }
 
     /// Ends a pause (SIGCONT).
     pub fn resume(&self) -> Result<()> {
-        self.process().signal("CONT")
+        self.service.signal("CONT")
     }
 
     fn origin(&self) -> String {
@@ -153,10 +149,6 @@ impl Registry {
             None => ("http", self.port.number()),
         };
         format!("{scheme}://127.0.0.1:{port}")
-    }
-
-    fn process(&self) -> MutexGuard<'_, Process> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

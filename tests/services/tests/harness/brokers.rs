@@ -49,7 +49,7 @@ fn a_broker_keeps_its_data_through_kill_9_and_works_with_the_tools() {
     assert!(failed.expect_err("it is refused").to_string().contains("no-such-option"));
 
     let id = broker.process_id().expect("it runs");
-    let folder = cluster.folder();
+    let folder = cluster.folder().to_owned();
     drop(cluster);
     assert!(!is_alive(id), "a dropped cluster still runs");
     assert!(!folder.exists(), "a dropped cluster left {} behind", folder.display());

@@ -2,8 +2,10 @@
 //! Resolution"): whatever way a schema is read, the record is that of the model.
 
 use std::collections::BTreeMap;
+use std::marker::PhantomData;
 
 use apache_avro::Schema;
+use apache_avro::reader::datum::GenericDatumReader;
 use apache_avro::schema::{Name, NamesRef, ResolvedSchema};
 use apache_avro::types::Value;
 use apache_avro::writer::datum::GenericDatumWriter;
@@ -14,8 +16,9 @@ use settle_types::authorize::{DecisionEvent, PaymentApproved, PaymentResult};
 use settle_types::request::PaymentRequested;
 use settle_types::settle::{LedgerTransaction, Payout, SettlementEvent};
 
-use super::super::conversion::{Conversion, remove_logical_types};
+use super::super::branches::ByBranch;
 use super::super::resolution::{Way, fit};
+use crate::wire::read_datum;
 use crate::{AvroRecord, BuiltIn, DecodeError, RegisteredSchema, WriterSchema};
 
 const ID: u32 = 700;
@@ -143,6 +146,7 @@ impl Changes<'_> {
                 json!({"type": "string", "logicalType": "uuid"}),
                 json!({"type": "string", "avro.java.string": "String"}),
                 json!(["string", "bytes"]),
+                json!(["null", "bytes"]),
                 json!(["bytes", "null", "string"]),
             ],
             "union" => {
@@ -157,6 +161,23 @@ impl Changes<'_> {
             options.extend([json!(["null", same.clone()]), json!([same.clone(), "null"]), json!([same])]);
         }
         *schema = options[self.chance.below(options.len())].clone();
+    }
+}
+
+/// So that random values need not be valid dates, decimals and identifiers. Only where a schema has types: names of
+/// fields and defaults stay as they are.
+fn remove_logical_types(schema: &mut Json) {
+    match schema {
+        Json::Array(branches) => branches.iter_mut().for_each(remove_logical_types),
+        Json::Object(members) => {
+            members.remove("logicalType");
+            for place in ["type", "items", "values", "fields"] {
+                if let Some(inner) = members.get_mut(place) {
+                    remove_logical_types(inner);
+                }
+            }
+        }
+        _ => {}
     }
 }
 
@@ -318,7 +339,7 @@ fn check<T: AvroRecord + PartialEq + std::fmt::Debug>(seed: u8, cases: usize) {
         let way = match fit.way {
             Way::Same => "same",
             Way::ByName => "by name",
-            Way::Converted => "converted",
+            Way::ByBranch => "by branch",
         };
         *counts.ways.entry(way).or_default() += 1;
 
@@ -326,7 +347,10 @@ fn check<T: AvroRecord + PartialEq + std::fmt::Debug>(seed: u8, cases: usize) {
         let written_with = Schema::parse(&json).expect("as with logical types");
         let names = ResolvedSchema::new(&written_with).expect("self-contained");
         let codec = WriterSchema::compile(&text, &fit.symbols).expect("a schema");
-        let conversion = Conversion::new(&text).expect("a schema");
+        let resolving = GenericDatumReader::builder(&written_with)
+            .reader_schema(&ours)
+            .build()
+            .expect("both are self-contained");
         let datum_writer = GenericDatumWriter::builder(&written_with).build().expect("self-contained");
         for _ in 0..6 {
             let value = any_value(&written_with, "", names.get_names(), &mut chance);
@@ -337,10 +361,20 @@ fn check<T: AvroRecord + PartialEq + std::fmt::Debug>(seed: u8, cases: usize) {
             let bytes = [&[0][..], &ID.to_be_bytes(), &datum].concat();
             let outcomes = [
                 ("decoded", registered.decode::<T>(&bytes)),
-                ("converted", conversion.decode::<T>(&codec, &ours, &bytes)),
+                // Whatever the schema: branches are looked through, and nothing else changes.
+                ("by branch", read_datum(codec.codec(), &bytes, ByBranch(PhantomData))),
             ];
             for (how, outcome) in outcomes {
                 assert_eq!(outcome.as_ref().ok(), expected.as_ref(), "{how}, {way}: {outcome:?}\n{text}");
+            }
+            // Another implementation of the rules. It takes more than they allow, so only what they do is compared.
+            if let Some(expected) = &expected {
+                let theirs = resolving.read_value(&mut &datum[..]).expect("the rules allow it");
+                assert_eq!(
+                    &apache_avro::from_value::<T>(&theirs).expect("as by the model"),
+                    expected,
+                    "{text}"
+                );
             }
             if expected.is_some() {
                 counts.read += 1;
@@ -350,7 +384,7 @@ fn check<T: AvroRecord + PartialEq + std::fmt::Debug>(seed: u8, cases: usize) {
         }
         cut_and_changed_bytes_are_no_panic::<T>(&registered, &mut chance);
     }
-    for way in ["same", "by name", "converted"] {
+    for way in ["same", "by name", "by branch"] {
         assert!(counts.ways.get(way).is_some_and(|count| *count > cases / 50), "{way}: {counts:?}");
     }
     assert!(counts.read > cases && counts.not_read > 0, "{counts:?}");
@@ -369,7 +403,6 @@ fn cut_and_changed_bytes_are_no_panic<T: AvroRecord + std::fmt::Debug>(
     }
     match registered.decode::<T>(&bytes) {
         Ok(_) | Err(DecodeError::Malformed { .. } | DecodeError::TrailingBytes { .. }) => {}
-        Err(DecodeError::NoCounterpart { expected }) => assert_eq!(expected, T::SCHEMA.full_name()),
         Err(other) => panic!("{other:?}"),
     }
 }
@@ -397,7 +430,7 @@ fn damaged_schemas_are_no_panic() {
     ];
     let mut chance = Chance(TestRng::from_seed(RngAlgorithm::ChaCha, &[8; 32]));
     let (mut usable, mut unusable) = (0, 0);
-    for case in 0..300_000 {
+    for case in 0..6_000 {
         let schema = BuiltIn::ALL[case % BuiltIn::ALL.len()];
         // Without words and spaces, so that damage meets the structure.
         let json: Json = serde_json::from_str(schema.text()).expect("JSON");

@@ -1,13 +1,15 @@
 //! What the pipeline might have written, by hand: two partitions, every outcome, one batch that is paid and one that
 //! is carried. Tests tamper with it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
+use apache_avro::Schema;
 use apache_avro::types::Value as Avro;
 use apache_avro::writer::datum::GenericDatumWriter;
 use serde_json::{Value, json};
 
-use super::super::avro::{schema, schema_text};
+use super::super::avro::schema;
 use super::super::records::LedgerTransaction;
 use super::super::{Partition, Read, Record, TOPICS, ledger, topic};
 
@@ -75,19 +77,26 @@ impl World {
     }
 }
 
+/// Schemas that were parsed already: a world has many records of each.
+fn with_schema<T>(topic: &str, use_it: impl FnOnce(&Schema) -> T) -> T {
+    thread_local! {
+        static SCHEMAS: RefCell<BTreeMap<String, Schema>> = const { RefCell::new(BTreeMap::new()) };
+    }
+    SCHEMAS
+        .with_borrow_mut(|schemas| use_it(schemas.entry(topic.to_owned()).or_insert_with(|| schema(topic))))
+}
+
 fn encoded(topic: &str, written: &Written) -> Record {
     let bytes = |text: &String| text.as_bytes().into();
     let value = match &written.content {
         Content::Raw(raw) => raw.clone(),
-        Content::Json(value) => {
-            assert!(schema_text(topic).is_some(), "{topic} has a schema");
-            let schema = schema(topic);
-            let value = Avro::try_from(value.clone()).and_then(|value| value.resolve(&schema));
+        Content::Json(value) => with_schema(topic, |schema| {
+            let value = Avro::try_from(value.clone()).and_then(|value| value.resolve(schema));
             let value = value.unwrap_or_else(|error| panic!("{topic}: {error}"));
-            let writer = GenericDatumWriter::builder(&schema).build().unwrap();
+            let writer = GenericDatumWriter::builder(schema).build().unwrap();
             let body = writer.write_value_to_vec(value).unwrap();
             [&[0, 0, 0, 0, 9], body.as_slice()].concat()
-        }
+        }),
     };
     Record {
         offset: written.offset,
@@ -425,21 +434,4 @@ fn garbage(world: &mut World) {
     });
     let input = json!({ "topic": topic::REQUESTED, "partition": 0, "offset": offset });
     world.journal(topic::DECIDED, 0, "DECISION", json!({ "input": input, "decision": decision }));
-}
-pub(in super::super) fn big(count: i64) -> Read {
-    let mut read = Read::default();
-    let mut world = World::default();
-    world.config(topic::DECIDED, 0);
-    world.config(topic::SETTLEMENT_EVENTS, 0);
-    for n in 0..count {
-        let p = payment(&format!("debtor-{}", n % 1000), "m-1", "PAYMENT", &format!("payment-{n}"), &format!("key-{n}"), 10_000);
-        world.decided(0, &p, "APPROVED", everything());
-        let sent = world.sent_on(&p, &decision_id(0, n));
-        world.booked(n, &sent, 315, "SALE", &[("scheme:CARD:receivable", "merchant:m-1:payable", 10_000), ("merchant:m-1:payable", "revenue:fees", 315)]);
-    }
-    for t in TOPICS { for partition in 0..1 {
-        let records: Vec<Record> = world.topics.remove(t).unwrap_or_default().remove(&0).unwrap_or_default().iter().map(|w| encoded(t, w)).collect();
-        read.topics.entry(t.to_owned()).or_default().insert(partition, Partition { start: 0, end: records.len() as i64, records });
-    }}
-    read
 }
