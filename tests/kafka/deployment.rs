@@ -54,12 +54,6 @@ impl Deployment {
         deployment
     }
 
-    /// With one more setting for every command.
-    pub(crate) fn with(mut self, setting: &str) -> Self {
-        self.settings.push(setting.to_owned());
-        self
-    }
-
     /// A folder of this deployment.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

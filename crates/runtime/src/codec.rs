@@ -30,6 +30,7 @@ impl StageCodec for Authorize {
         if &*record.topic == topic::RESULTS {
             return authorize::Command::result(position, value(record));
         }
+        // A re-routed request is read as one of the primary topic: it has the same bytes.
         let right_partition = |requested: &settle_types::request::PaymentRequested| {
             let key = requested.debtor_account.as_str().as_bytes();
             signed_partition(partition_for_key(key, partitions))

@@ -17,7 +17,7 @@ pub(crate) type TopicCounts = BTreeMap<TopicName, u32>;
 pub(crate) struct Content {
     /// Input records decided.
     pub(crate) inputs: u64,
-    /// Bytes of keys and values written.
+    /// Bytes of keys, values and headers written.
     pub(crate) bytes: u64,
     /// Due items handled.
     pub(crate) timers: u64,
@@ -118,6 +118,7 @@ impl Transaction {
                 self.write(output.topic, partition, now, key, value.as_deref(), &all)
             }
             Payload::Rerouted { value, headers } => {
+                // The trace context is among the headers of the source.
                 let is_replaced = |header: &&Header| headers.iter().any(|(name, _)| *name == &*header.name);
                 let mut all: Vec<Header> =
                     source_headers.iter().filter(|header| !is_replaced(header)).cloned().collect();
@@ -144,7 +145,9 @@ impl Transaction {
         let record = OutputRecord { topic, partition, timestamp_ms: now.as_millis(), key, value, headers };
         self.producer.send(&record)?;
         if let Some(content) = &mut self.content {
-            let written = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len);
+            // Headers count, too: a re-routed request has all those of its source, however many.
+            let of_headers: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();
+            let written = key.map_or(0, <[u8]>::len) + value.map_or(0, <[u8]>::len) + of_headers;
             content.bytes += u64::try_from(written).unwrap_or(u64::MAX);
         }
         Ok(())

@@ -21,6 +21,9 @@ use settle_runtime::{Pipeline, PipelineOptions, RunMode, StageSelection, WorkerO
 use settle_store::{Resources, StoreOptions};
 use settle_types::topic;
 
+#[path = "whole_runs/wrong_partitions.rs"]
+mod wrong_partitions;
+
 /// What happens to every so-manieth commit.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {

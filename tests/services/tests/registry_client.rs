@@ -163,6 +163,28 @@ fn schemas_of_the_program_and_of_others() {
     assert!(refused.to_string().contains("amount_minor is missing"), "{refused}");
 }
 
+/// A cluster is rolled out: every process finds an empty registry, and all of them register.
+#[test]
+fn several_processes_that_start_at_once() {
+    let service = registry::Registry::start(&Options::default()).expect("the registry starts");
+    let mut starting = Vec::new();
+    for _ in 0..6 {
+        let options = options(&service);
+        starting.push(std::thread::spawn(move || {
+            Registry::connect(options).expect("valid options").publish(&BuiltIn::ALL)
+        }));
+    }
+    let mut ids = Vec::new();
+    for thread in starting {
+        ids.push(thread.join().expect("no panic").expect("each of them finds or makes its subjects"));
+    }
+    assert!(ids.windows(2).all(|pair| pair[0] == pair[1]), "{ids:?}");
+    let client = client(&service);
+    for schema in BuiltIn::ALL {
+        client.check_compatibility(&schema.subject(), schema).expect("at the full level");
+    }
+}
+
 /// The registry's own judgement: stricter than nothing, where the level is set.
 #[test]
 fn the_registry_refuses_what_breaks_readers() {

@@ -27,13 +27,20 @@ pub(super) struct Notes {
     client: String,
     problems: Arc<Problems>,
     statistics: Arc<StatisticsByClient>,
-    /// Connections lost and requests that ran out of time, since the client was made.
+    /// Events that came, of any kind.
+    seen: AtomicU64,
+    /// Connections lost and requests repeated or out of time, since the client was made.
     disturbances: AtomicU64,
 }
 
 impl Notes {
     pub(super) fn new(client: String, problems: Arc<Problems>, statistics: Arc<StatisticsByClient>) -> Self {
-        Self { client, problems, statistics, disturbances: AtomicU64::new(0) }
+        Self { client, problems, statistics, seen: AtomicU64::new(0), disturbances: AtomicU64::new(0) }
+    }
+
+    /// How many events came: a poll that changes nothing here found none.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen.load(Ordering::Relaxed)
     }
 
     pub(super) fn disturbances(&self) -> u64 {
@@ -42,8 +49,8 @@ impl Notes {
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
         let client = &self.client;
-        // A request that ran out of time is only logged, and the commit protocol has to know of it.
-        if facility.starts_with("REQTMOUT") {
+        self.seen.fetch_add(1, Ordering::Relaxed);
+        if is_disturbance(facility, message) {
             self.disturbances.fetch_add(1, Ordering::Relaxed);
         }
         match level {
@@ -60,6 +67,7 @@ impl Notes {
 
     fn error(&self, error: &KafkaError, reason: &str) {
         let client = &self.client;
+        self.seen.fetch_add(1, Ordering::Relaxed);
         let Some(code) = code_of(error) else {
             tracing::warn!(client, %error, reason, "Kafka client");
             return;
@@ -68,7 +76,6 @@ impl Notes {
         use RDKafkaErrorCode as Code;
         match code {
             Code::BrokerTransportFailure | Code::AllBrokersDown | Code::OperationTimedOut | Code::Resolve => {
-                self.disturbances.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(client, reason, "connection to Kafka");
             }
             Code::PartitionEOF => {}
@@ -77,8 +84,16 @@ impl Notes {
     }
 
     fn statistics(&self, statistics: &Statistics) {
+        self.seen.fetch_add(1, Ordering::Relaxed);
         self.statistics.note(&self.client, statistics::summary(statistics));
     }
+}
+
+/// True if a log line says that a request may be under way twice: a connection was lost, a request ran out of time or was
+/// repeated. Only the log tells of each: error events of the same words are suppressed for 30 seconds, and a request that
+/// is repeated with success gives none.
+fn is_disturbance(facility: &str, message: &str) -> bool {
+    facility.starts_with("REQTMOUT") || facility == "RETRY" || facility == "STATE" && message.ends_with("-> DOWN")
 }
 
 /// Context of a client that only fetches or looks.
@@ -203,6 +218,7 @@ impl ProducerContext<NoCustomPartitioner> for ProducerEvents {
     type DeliveryOpaque = usize;
 
     fn delivery(&self, result: &DeliveryResult<'_>, slot: usize) {
+        self.notes.seen.fetch_add(1, Ordering::Relaxed);
         let mut deliveries = lock(&self.deliveries);
         match result {
             Ok(message) => {

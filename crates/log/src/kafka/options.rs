@@ -159,6 +159,7 @@ impl Default for NewTopicSettings {
 const RESERVED: &[&str] = &[
     "acks",
     "auto.offset.reset",
+    "debug",
     "enable.auto.commit",
     "enable.auto.offset.store",
     "enable.idempotence",
@@ -285,6 +286,9 @@ impl KafkaOptions {
         config.set("message.timeout.ms", (transaction_ms * 8 / 10).to_string());
         // A request must not outlive the wait for a commit, or nobody would notice that it was lost.
         config.set("socket.timeout.ms", (transaction_ms - 200).to_string());
+        // Lines about connections and repeated requests: the commit protocol has to know of them.
+        config.set("debug", "broker");
+        config.set_log_level(RDKafkaLogLevel::Debug);
         config.set("compression.type", &self.compression);
         config.set("linger.ms", self.linger.as_millis().to_string());
         let kibibytes = (self.producer_buffer_bytes / 1024).max(1).to_string();

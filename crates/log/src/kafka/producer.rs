@@ -35,8 +35,8 @@ const FULL_BUFFER_TIMEOUT: Duration = Duration::from_secs(30);
 const INIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// A pause between two looks at the acknowledgements: much shorter than an answer of a broker takes.
 const DRAIN_PAUSE: Duration = Duration::from_micros(200);
-/// Events of the client served after a commit, to learn of connections lost during it.
-const EVENTS_AFTER_COMMIT: u32 = 16;
+/// Events of the client that are served in one go, at most.
+const MOST_EVENTS: u32 = 10_000;
 
 /// Group, its metadata in librdkafka's form, and the positions of the open transaction.
 struct Offsets {
@@ -238,9 +238,7 @@ impl TransactionalProducer for KafkaProducer {
             return Err(self.give_up(reason));
         }
         self.end(deadline)?;
-        for _ in 0..EVENTS_AFTER_COMMIT {
-            self.client.poll(Duration::ZERO);
-        }
+        serve_events(&self.client);
         self.needs_new_epoch = self.client.client().context().notes.disturbances() != disturbances;
         let deliveries = self.client.client().context().take_deliveries();
         Ok(Committed { next_offsets: self.slots.next_offsets(&deliveries.next_offsets) })
@@ -278,9 +276,7 @@ fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer
     loop {
         let Err(error) = client.init_transactions(Duration::from_secs(2)) else { return Ok(client) };
         // Errors of connections come as events.
-        for _ in 0..EVENTS_AFTER_COMMIT {
-            client.poll(Duration::ZERO);
-        }
+        serve_events(&client);
         let reason = cluster.errors.of("take over a transactional id", transactional_id, &error);
         let is_final = matches!(&error, KafkaError::Transaction(inner) if inner.is_fatal())
             || matches!(reason, Error::Authentication { .. } | Error::Tls { .. } | Error::NotAuthorized { .. });
@@ -289,6 +285,18 @@ fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer
         }
         tracing::debug!(transactional_id, %error, "the transactional id is not taken over yet");
         std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Takes in what the client has to tell: after a commit, whether a connection was lost during it.
+fn serve_events(client: &BaseProducer<ProducerEvents>) {
+    let notes = &client.client().context().notes;
+    for _ in 0..MOST_EVENTS {
+        let seen = notes.seen();
+        client.poll(Duration::ZERO);
+        if notes.seen() == seen {
+            return;
+        }
     }
 }
 

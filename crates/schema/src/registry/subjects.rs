@@ -10,11 +10,35 @@ use super::registered::RegisteredSchema;
 use super::shared::{Shared, compile};
 use crate::{BuiltIn, check_full_compatibility};
 
+/// HTTP status of a change that does not fit what is there.
+const CONFLICT: u16 = 409;
+
 /// Words of the registry on an incompatible version that are worth passing on.
 const MAX_MESSAGE_CHARS: usize = 600;
 
 /// Checks a subject and returns the id that our schema has there.
+///
+/// Processes that start together find the same empty registry. Who comes second may be told of a conflict, and
+/// then finds what the first has made.
 pub(super) fn register(shared: &Shared, subject: &str, schema: BuiltIn) -> Result<u32, Error> {
+    let options = shared.http.options();
+    let mut round = 1;
+    loop {
+        match try_to_register(shared, subject, schema) {
+            Err(Error::Refused { status: CONFLICT, detail, .. }) => {
+                if round == options.attempts {
+                    let version = "the registered versions".to_owned();
+                    return Err(Error::Incompatible { subject: subject.to_owned(), version, what: detail });
+                }
+                std::thread::sleep(options.backoff(round));
+                round += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn try_to_register(shared: &Shared, subject: &str, schema: BuiltIn) -> Result<u32, Error> {
     let numbers = api::versions(&shared.http, subject)?;
     let id = if numbers.is_empty() {
         create(shared, subject, schema)?

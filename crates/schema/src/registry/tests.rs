@@ -1,10 +1,13 @@
 //! The client against a real HTTP server with canned answers, and the resolution of schemas against a model.
 
 mod background;
+mod damage;
+mod model;
 mod resolution;
 mod server;
 mod start;
 mod tls;
+mod writers;
 
 use super::{Registry, RegistryOptions};
 use server::Server;

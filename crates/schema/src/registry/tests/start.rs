@@ -194,12 +194,25 @@ fn the_judgement_of_the_registry_counts_too() {
     let error = publish(&connect(&server)).expect_err("incompatible");
     assert!(error.to_string().contains("b at /fields/1"), "{error}");
 
-    // And its refusal when the check passed, but a version came in between.
+    // And its refusal when the check passed.
     let server = with_our_schema();
     server.answer(LOOKUP, 404, error_body(40403)).answer(REGISTER, 409, error_body(409));
     let error = publish(&connect(&server)).expect_err("incompatible");
     assert_eq!(error.code(), "STL-0504");
     assert!(error.to_string().contains("canned words"), "{error}");
+}
+
+/// Two processes start at once, and the other one is a little faster.
+#[test]
+fn a_conflict_is_looked_at_again() {
+    let server = with_our_schema();
+    let none = Canned::Answer(404, error_body(40401));
+    server
+        .set(VERSIONS, &[none.clone(), none, Canned::Answer(200, "[1]".to_owned())])
+        .set(SET_LEVEL, &[Canned::Answer(409, error_body(409)), Canned::Answer(200, "{}".to_owned())])
+        .answer(REGISTER, 409, error_body(409));
+    let ids = publish(&connect(&server)).expect("the other one has made it");
+    assert_eq!(ids.of(BuiltIn::Payout), Some(41));
 }
 
 #[test]
