@@ -40,6 +40,13 @@ pub(crate) struct Deployment {
 impl Deployment {
     /// Creates the topics.
     pub(crate) fn new(cluster: Cluster, partitions: u32) -> Self {
+        let deployment = Self::without_topics(cluster, partitions);
+        deployment.run(&["topics", "create"]).expect_code(0);
+        deployment
+    }
+
+    /// Leaves the topics to the test.
+    pub(crate) fn without_topics(cluster: Cluster, partitions: u32) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let config = folder.path().join("settle.toml");
         std::fs::write(&config, format!("{DEMO_TOML}{KAFKA}")).expect("the folder can be written");
@@ -49,9 +56,13 @@ impl Deployment {
             format!("kafka.replication_factor={}", replicas.0),
             format!("kafka.min_insync_replicas={}", replicas.1),
         ];
-        let deployment = Self { cluster, folder, config, settings };
-        deployment.run(&["topics", "create"]).expect_code(0);
-        deployment
+        Self { cluster, folder, config, settings }
+    }
+
+    /// With further settings for every command.
+    pub(crate) fn with(mut self, settings: &[String]) -> Self {
+        self.settings.extend_from_slice(settings);
+        self
     }
 
     /// A folder of this deployment.
@@ -83,8 +94,13 @@ impl Deployment {
 
     /// Starts process number `instance`, with both stages and a state folder of its own that it finds again.
     pub(crate) fn start(&self, instance: u32) -> Process {
-        let state = self.path(&format!("state-{instance}"));
-        let log = self.path(&format!("process-{instance}.log"));
+        self.start_as(instance, &instance.to_string())
+    }
+
+    /// Starts a process as `instance` whose state folder and log have a name of their own.
+    pub(crate) fn start_as(&self, instance: u32, name: &str) -> Process {
+        let state = self.path(&format!("state-{name}"));
+        let log = self.path(&format!("process-{name}.log"));
         let mut command = self.command(&["run", "--log-format", "human"]);
         command.arg("--set").arg(format!("application.instance={instance}"));
         command.arg("--set").arg(format!("store.directory={}", state.display()));
@@ -109,6 +125,19 @@ impl Deployment {
         verdict
     }
 
+    /// Waits until a process has said something.
+    pub(crate) fn wait_for_log(&self, process: &Process, text: &str) {
+        let started = now();
+        while !std::fs::read_to_string(process.log()).is_ok_and(|said| said.contains(text)) {
+            assert!(
+                started.elapsed() < Duration::from_secs(60),
+                "{text:?} is missing in {}",
+                process.log().display()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
     /// The last lines of every process, for a failed test.
     pub(crate) fn show_logs(&self) {
         for instance in 0..9 {
@@ -130,7 +159,11 @@ pub(crate) struct Process {
 impl Process {
     fn start(mut command: Command, log: PathBuf) -> Self {
         let open = || -> File {
-            OpenOptions::new().create(true).append(true).open(&log).expect("the log of a process can be written")
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(&log)
+                .expect("the log of a process can be written")
         };
         let child = command.stdin(Stdio::null()).stdout(open()).stderr(open()).spawn();
         Self { child: child.expect("the binary can be started"), log }

@@ -4,6 +4,9 @@
 //! Every test starts the cluster that it needs (docs/architecture.md, "Tests"). Random ones print their seed;
 //! `SETTLE_TEST_SEED` repeats one. `SETTLE_TORTURE=full` makes the rounds long: `make torture`.
 
+mod bad_starts;
 mod deployment;
+mod garbage;
+mod security;
 mod torture;
 mod unknown_commit;

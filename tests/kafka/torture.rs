@@ -186,7 +186,8 @@ fn round(brokers: u16, requests: u32, troubles: u32, seed: u64) {
     }
     note(format!("{:?} in {} s", round.happened, started.elapsed().as_secs()));
     let verdict = deployment.finish_and_judge(seed);
-    let expected = usize::try_from(requests / troubles.max(1) * troubles.max(1)).expect("a number of records");
+    let expected =
+        usize::try_from(requests / troubles.max(1) * troubles.max(1)).expect("a number of records");
     assert_eq!(verdict.report.requests, expected, "seed {seed}: every request was written once");
     let decided: usize = verdict.report.decisions.values().sum();
     assert_eq!(decided, expected, "seed {seed}: every request was decided once");
@@ -194,7 +195,10 @@ fn round(brokers: u16, requests: u32, troubles: u32, seed: u64) {
     assert!(verdict.report.decided(Decision::Replayed) > 0, "seed {seed}: retries are recognised");
     assert!(verdict.report.batches_closed > 0, "seed {seed}: batches close");
     let kinds = round.happened.len();
-    assert!(kinds >= usize::try_from(troubles).expect("few").min(TROUBLES.len()), "seed {seed}: {kinds} kinds");
+    assert!(
+        kinds >= usize::try_from(troubles).expect("few").min(TROUBLES.len()),
+        "seed {seed}: {kinds} kinds"
+    );
 }
 
 #[test]

@@ -54,7 +54,8 @@ fn stop(mut process: Process) {
 /// Producer ids and epochs of the requests that a fault happened to. A new producer has a higher epoch, or another id where
 /// the epochs of the old one are used up.
 fn epochs_of(armed: &Armed) -> Vec<(i64, i16)> {
-    let ends = armed.captured().into_iter().map(|captured| captured.head.end.expect("an EndTxn names its producer"));
+    let ends =
+        armed.captured().into_iter().map(|captured| captured.head.end.expect("an EndTxn names its producer"));
     ends.map(|end| (end.producer_id, end.producer_epoch)).collect()
 }
 
@@ -93,7 +94,8 @@ fn a_late_copy_of_a_commit_ends_no_other_transaction() {
     assert!(lost.wait_fired(1, Duration::from_secs(60)), "no commit was lost");
     // librdkafka repeats the request by itself, in the old epoch. All that follows comes from a new producer.
     let old_epoch = epochs_of(&lost)[0];
-    let following = proxy.arm_times(Requests::commits().of_transaction("settle-authorize-0-0"), Fault::Copy, 64);
+    let following =
+        proxy.arm_times(Requests::commits().of_transaction("settle-authorize-0-0"), Fault::Copy, 64);
     for portion in 0..3 {
         deployment.produce(REQUESTS / PORTIONS, seed.wrapping_add(90 + portion));
         assert!(following.wait_fired(portion + 1, Duration::from_secs(60)), "the worker commits no more");

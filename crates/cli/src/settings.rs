@@ -6,8 +6,8 @@ use std::time::Duration;
 use settle_config::kafka::{GroupProtocolSetting, SaslConfig};
 use settle_config::{Config, FlagValue, Loaded, Sources};
 use settle_engine::ClockMode;
-use settle_log::kafka::{GroupProtocol, GroupSettings, NewTopicSettings, Sasl, Security};
 use settle_log::KafkaOptions;
+use settle_log::kafka::{GroupProtocol, GroupSettings, NewTopicSettings, Sasl, Security};
 use settle_runtime::{PipelineOptions, StageSelection, TopicRequirements, WorkerOptions};
 use settle_store::StoreOptions;
 
@@ -136,7 +136,8 @@ pub(crate) fn kafka_options(config: &Config) -> anyhow::Result<Option<KafkaOptio
 
 fn sasl(config: &SaslConfig) -> anyhow::Result<Option<Sasl>> {
     let Some(mechanism) = config.mechanism else { return Ok(None) };
-    let missing = |key: &str| usage(format!("kafka.sasl.mechanism is set, but not {key}"), format!("set {key}"));
+    let missing =
+        |key: &str| usage(format!("kafka.sasl.mechanism is set, but not {key}"), format!("set {key}"));
     let username = config.username.clone().ok_or_else(|| missing("kafka.sasl.username"))?;
     let password = secret(config.password.as_ref(), config.password_file.as_deref())?;
     let password = password.ok_or_else(|| missing("kafka.sasl.password or kafka.sasl.password_file"))?;

@@ -293,7 +293,9 @@ impl Error {
     /// What to do next, as one sentence or two.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::UnknownTopic { .. } => "Run `settle topics create`, or `settle topics list` to find the right name.",
+            Self::UnknownTopic { .. } => {
+                "Run `settle topics create`, or `settle topics list` to find the right name."
+            }
             Self::PartitionOutOfRange { .. } => {
                 "Use a partition below the topic's count. The count of a topic never changes."
             }
@@ -349,7 +351,9 @@ impl Error {
                 "Give each process its own application.instance, and stop the duplicate. The process that started last \
                  goes on."
             }
-            Self::ClientSettings { .. } => "Correct the setting that the message names; docs/configuration.md lists all.",
+            Self::ClientSettings { .. } => {
+                "Correct the setting that the message names; docs/configuration.md lists all."
+            }
             Self::Kafka { .. } => {
                 "Look at the cluster's words and at the brokers' logs. Nothing was lost: the state is that of the last commit."
             }

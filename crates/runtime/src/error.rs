@@ -72,7 +72,9 @@ pub enum Error {
         needed: u64,
     },
     /// The topic was removed and made again.
-    #[error("the journal {partition} is topic {found}, but the store was built from topic {stored} of the same name")]
+    #[error(
+        "the journal {partition} is topic {found}, but the store was built from topic {stored} of the same name"
+    )]
     JournalReplaced {
         /// Journal partition.
         partition: TopicPartition,

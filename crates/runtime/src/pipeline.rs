@@ -79,7 +79,8 @@ impl Pipeline {
         options: PipelineOptions,
     ) -> Self {
         let worker = options.worker.clone();
-        let shared = Shared { log, resources, clock, stats: Arc::default(), health: Arc::default(), options: worker };
+        let shared =
+            Shared { log, resources, clock, stats: Arc::default(), health: Arc::default(), options: worker };
         Self { options, shared, stop: Arc::default() }
     }
 
@@ -132,9 +133,8 @@ impl Pipeline {
             return Ok(Vec::new());
         }
         let count = self.options.workers;
-        let make = &|ordinal| {
-            Worker::new(self.shared.clone(), activation.clone(), Member { ordinal, count }, order)
-        };
+        let make =
+            &|ordinal| Worker::new(self.shared.clone(), activation.clone(), Member { ordinal, count }, order);
         // Side by side: each waits for answers of the cluster.
         thread::scope(|scope| {
             let threads: Vec<_> = (0..count).map(|ordinal| scope.spawn(move || make(ordinal))).collect();

@@ -202,7 +202,11 @@ impl<S: StageCodec> Worker<S> {
 
     /// Works until every input is at its end and all is committed, and the same holds for its peers; or until told to
     /// stop. A worker that is done goes on polling meanwhile: its group may give it the partitions of another.
-    pub(crate) fn run_until_idle(&mut self, peers: &IdlePeers, is_stopped: &dyn Fn() -> bool) -> Result<(), Error> {
+    pub(crate) fn run_until_idle(
+        &mut self,
+        peers: &IdlePeers,
+        is_stopped: &dyn Fn() -> bool,
+    ) -> Result<(), Error> {
         self.queues.reopen_ends();
         let mut is_idle = false;
         loop {

@@ -23,7 +23,9 @@ fn options(service: &registry::Registry) -> RegistryOptions {
         urls: vec![service.url()],
         ca_file: service.ca_file().cloned(),
         auto_register: true,
-        attempts: 2,
+        // Generous: several builds may share the machine.
+        request_timeout_ms: 60_000,
+        attempts: 5,
         backoff_ms: 50,
         max_backoff_ms: 200,
         ..RegistryOptions::default()
@@ -208,7 +210,7 @@ fn a_registry_that_goes_away_and_comes_back() {
     assert_eq!(decode_when_known(&mut known, &their_payout(id)), Ok(a_payout()));
 
     service.kill9().expect("it is killed");
-    let hasty = RegistryOptions { request_timeout_ms: 500, ..options(&service) };
+    let hasty = RegistryOptions { request_timeout_ms: 500, attempts: 2, ..options(&service) };
     let newcomer = Registry::connect(hasty.clone()).expect("valid options");
     let error = newcomer.publish(&[BuiltIn::Payout]).expect_err("nobody is there");
     assert_eq!(error.code(), "STL-0501", "{error}");

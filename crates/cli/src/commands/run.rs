@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use settle_config::Config;
-use settle_runtime::health::{Watchdog, end_process};
 use settle_runtime::clock::{SystemClock, monotonic_now};
+use settle_runtime::health::{Watchdog, end_process};
 use settle_runtime::{Pipeline, RunMode, StageSelection, StatsSnapshot};
 use settle_store::Resources;
 
 use crate::args::{Common, OutputFormat, RunArguments, StageName};
-use crate::output::{self, Sheet, count};
 use crate::failure::usage;
+use crate::output::{self, Sheet, count};
 use crate::{Ended, http, open, settings, signals};
 
 /// Runs `settle run`.

@@ -28,8 +28,9 @@ pub(super) fn create_topic(cluster: &Cluster, name: &str, partitions: u32) -> Re
     let timestamp_type = if retention_ms < 0 { "CreateTime" } else { "LogAppendTime" };
     let retention_ms = retention_ms.to_string();
     let min_insync_replicas = settings.min_insync_replicas.to_string();
-    let count = i32::try_from(partitions)
-        .map_err(|_| Error::InvalidArgument { what: format!("a topic cannot have {partitions} partitions") })?;
+    let count = i32::try_from(partitions).map_err(|_| Error::InvalidArgument {
+        what: format!("a topic cannot have {partitions} partitions"),
+    })?;
     let topic = NewTopic::new(name, count, replication)
         .set("cleanup.policy", "delete")
         .set("retention.ms", &retention_ms)
@@ -73,7 +74,9 @@ fn wait_until_known(cluster: &Cluster, name: &str, partitions: u32) -> Result<()
 /// How topics are set up, in the order of the names; those that are not there are left out.
 pub(super) fn topic_settings(cluster: &Cluster, names: &[&str]) -> Result<Vec<TopicSettings>, Error> {
     let described = native::describe_topics(cluster.observer().client(), names, super::CALL_TIMEOUT)
-        .map_err(|code| cluster.failed("describe topics", names.first().unwrap_or(&""), &KafkaError::AdminOp(code)))?;
+        .map_err(|code| {
+            cluster.failed("describe topics", names.first().unwrap_or(&""), &KafkaError::AdminOp(code))
+        })?;
     let mut found = Vec::new();
     for topic in described {
         match topic.error {
@@ -83,6 +86,9 @@ pub(super) fn topic_settings(cluster: &Cluster, names: &[&str]) -> Result<Vec<To
             }
             None => found.push(topic),
         }
+    }
+    if found.is_empty() {
+        return Ok(Vec::new());
     }
     let resources: Vec<ResourceSpecifier<'_>> =
         found.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();

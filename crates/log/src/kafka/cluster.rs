@@ -45,7 +45,8 @@ impl Cluster {
         let notes = Notes::new("observer".to_owned(), Arc::clone(&errors.problems), Arc::clone(&statistics));
         let observer = BaseConsumer::from_config_and_context(&options.observer()?, ReaderEvents(notes))
             .map_err(|error| Error::ClientSettings { what: error.to_string() })?;
-        let cluster = Self { options, errors, statistics, observer, admin: OnceLock::new(), fences: Mutex::default() };
+        let cluster =
+            Self { options, errors, statistics, observer, admin: OnceLock::new(), fences: Mutex::default() };
         cluster.wait_for_an_answer()?;
         Ok(cluster)
     }
@@ -101,7 +102,9 @@ impl Cluster {
         let topics = metadata.topics().iter().filter(|topic| !topic.name().starts_with("__"));
         let counted = topics.filter(|topic| topic.error().is_none());
         Ok(counted
-            .map(|topic| (topic.name().to_owned(), u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX)))
+            .map(|topic| {
+                (topic.name().to_owned(), u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX))
+            })
             .collect())
     }
 
@@ -122,6 +125,10 @@ impl Cluster {
         let of_this = fences.entry(transactional_id.to_owned()).or_default();
         of_this.retain(|moment| moment.elapsed() < FENCE_WINDOW);
         of_this.push(now());
-        if of_this.len() >= MOST_FENCES { CommitError::Fenced { reason } } else { CommitError::Unknown { reason } }
+        if of_this.len() >= MOST_FENCES {
+            CommitError::Fenced { reason }
+        } else {
+            CommitError::Unknown { reason }
+        }
     }
 }

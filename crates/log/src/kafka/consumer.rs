@@ -204,7 +204,8 @@ impl Consumer for KafkaConsumer {
     }
 
     fn seek(&mut self, partition: &TopicPartition, offset: u64) -> Result<(), Error> {
-        let is_input = partition.topic == self.options.primary || self.options.secondaries.contains(&partition.topic);
+        let is_input =
+            partition.topic == self.options.primary || self.options.secondaries.contains(&partition.topic);
         if !is_input || !self.assigned.contains(&partition.partition) {
             return Err(Error::NotAssigned { partition: partition.clone() });
         }

@@ -93,7 +93,9 @@ impl Notes {
 /// repeated. Only the log tells of each: error events of the same words are suppressed for 30 seconds, and a request that
 /// is repeated with success gives none.
 fn is_disturbance(facility: &str, message: &str) -> bool {
-    facility.starts_with("REQTMOUT") || facility == "RETRY" || facility == "STATE" && message.ends_with("-> DOWN")
+    facility.starts_with("REQTMOUT")
+        || facility == "RETRY"
+        || facility == "STATE" && message.ends_with("-> DOWN")
 }
 
 /// Context of a client that only fetches or looks.

@@ -70,7 +70,9 @@ impl Fetcher {
             }
             let mut list = TopicPartitionList::new();
             add(&mut list, partition, None);
-            self.client.incremental_unassign(&list).map_err(|error| self.error("unassign", partition, &error))?;
+            self.client
+                .incremental_unassign(&list)
+                .map_err(|error| self.error("unassign", partition, &error))?;
         }
         self.wait_until_stopped(partitions)
     }

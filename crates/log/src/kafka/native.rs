@@ -50,7 +50,12 @@ impl Queue {
     }
 
     /// Hands at most `limit` records to `each`, waiting up to `timeout` for them.
-    pub(super) fn consume(&mut self, limit: usize, timeout: Duration, mut each: impl FnMut(&Message<'_>)) -> usize {
+    pub(super) fn consume(
+        &mut self,
+        limit: usize,
+        timeout: Duration,
+        mut each: impl FnMut(&Message<'_>),
+    ) -> usize {
         self.messages.resize(limit.max(1), ptr::null_mut());
         // SAFETY: the array has room for as many pointers as it says; what was written is given back below.
         let count = unsafe {
@@ -96,7 +101,11 @@ impl<'a> Message<'a> {
                 partition: raw.partition,
                 offset: raw.offset,
                 error: is_error.then(|| raw.err.into()),
-                timestamp_ms: if is_error { -1 } else { sys::rd_kafka_message_timestamp(raw, ptr::null_mut()) },
+                timestamp_ms: if is_error {
+                    -1
+                } else {
+                    sys::rd_kafka_message_timestamp(raw, ptr::null_mut())
+                },
                 key: bytes(raw.key, raw.key_len),
                 // An error's payload is its text.
                 value: bytes(raw.payload, raw.len),
@@ -116,8 +125,13 @@ impl<'a> Message<'a> {
             }
             for index in 0.. {
                 let (mut name, mut value, mut size) = (ptr::null(), ptr::null(), 0);
-                let found =
-                    sys::rd_kafka_header_get_all(headers, index, &raw mut name, &raw mut value, &raw mut size);
+                let found = sys::rd_kafka_header_get_all(
+                    headers,
+                    index,
+                    &raw mut name,
+                    &raw mut value,
+                    &raw mut size,
+                );
                 if found != sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                     return;
                 }
@@ -198,7 +212,10 @@ pub(super) fn describe_topics<C: ClientContext>(
     // SAFETY: every object made here is destroyed here, after its last use; the names outlive the request, which
     // librdkafka copies. The results belong to the event.
     unsafe {
-        let options = sys::rd_kafka_AdminOptions_new(handle, sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS);
+        let options = sys::rd_kafka_AdminOptions_new(
+            handle,
+            sys::rd_kafka_admin_op_t::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS,
+        );
         let mut reason: [c_char; 256] = [0; 256];
         sys::rd_kafka_AdminOptions_set_request_timeout(
             options,
@@ -227,7 +244,9 @@ pub(super) fn describe_topics<C: ClientContext>(
 
 /// # Safety
 /// `event` is null or an event that lives during the call.
-unsafe fn described_topics(event: *mut sys::rd_kafka_event_t) -> Result<Vec<DescribedTopic>, RDKafkaErrorCode> {
+unsafe fn described_topics(
+    event: *mut sys::rd_kafka_event_t,
+) -> Result<Vec<DescribedTopic>, RDKafkaErrorCode> {
     if event.is_null() {
         return Err(RDKafkaErrorCode::OperationTimedOut);
     }

@@ -329,7 +329,8 @@ mod tests {
     fn a_commit_gives_up_before_its_request_and_a_record_before_its_transaction() {
         let options = KafkaOptions::new("127.0.0.1:9092");
         let config = options.producer("settle-authorize-0-0").expect("valid");
-        let milliseconds = |name: &str| config.get(name).and_then(|text| text.parse::<u128>().ok()).expect(name);
+        let milliseconds =
+            |name: &str| config.get(name).and_then(|text| text.parse::<u128>().ok()).expect(name);
         assert!(options.commit_timeout().as_millis() < milliseconds("socket.timeout.ms"));
         assert!(milliseconds("socket.timeout.ms") < milliseconds("transaction.timeout.ms"));
         assert!(milliseconds("message.timeout.ms") < milliseconds("transaction.timeout.ms"));

@@ -38,7 +38,8 @@ impl Problems {
     pub(super) fn note(&self, code: RDKafkaErrorCode, what: &str) {
         let Some(kind) = kind_of(code, what) else { return };
         let mut last = self.lock();
-        let is_more_telling = last.as_ref().is_none_or(|last| last.kind == Kind::Transport || kind != Kind::Transport);
+        let is_more_telling =
+            last.as_ref().is_none_or(|last| last.kind == Kind::Transport || kind != Kind::Transport);
         if is_more_telling {
             *last = Some(Problem { kind, what: what.to_owned() });
         }
@@ -93,7 +94,9 @@ impl Errors {
             return Error::Kafka { operation, subject: subject.to_owned(), what: error.to_string() };
         };
         match code {
-            Code::UnknownTopicOrPartition | Code::UnknownTopic => Error::UnknownTopic { topic: subject.to_owned() },
+            Code::UnknownTopicOrPartition | Code::UnknownTopic => {
+                Error::UnknownTopic { topic: subject.to_owned() }
+            }
             Code::TopicAuthorizationFailed
             | Code::GroupAuthorizationFailed
             | Code::ClusterAuthorizationFailed

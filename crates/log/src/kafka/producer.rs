@@ -93,7 +93,9 @@ impl KafkaProducer {
     fn prepare(&mut self, deadline: Instant) -> Result<(), Error> {
         if let Some(offsets) = self.offsets.take() {
             let Some(metadata) = offsets.metadata.native::<ConsumerGroupMetadata>() else {
-                return Err(Error::InvalidState { what: "positions need the metadata of a member of this cluster" });
+                return Err(Error::InvalidState {
+                    what: "positions need the metadata of a member of this cluster",
+                });
             };
             let mut list = TopicPartitionList::new();
             for (partition, next_offset) in &offsets.next_offsets {
@@ -279,7 +281,10 @@ fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer
         serve_events(&client);
         let reason = cluster.errors.of("take over a transactional id", transactional_id, &error);
         let is_final = matches!(&error, KafkaError::Transaction(inner) if inner.is_fatal())
-            || matches!(reason, Error::Authentication { .. } | Error::Tls { .. } | Error::NotAuthorized { .. });
+            || matches!(
+                reason,
+                Error::Authentication { .. } | Error::Tls { .. } | Error::NotAuthorized { .. }
+            );
         if is_final || now() >= deadline {
             return Err(reason);
         }

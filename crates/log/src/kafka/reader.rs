@@ -41,7 +41,12 @@ impl KafkaReader {
         }
         let (start, end) = self.cluster.bounds(partition)?;
         if from_offset < start || from_offset > end {
-            return Err(Error::OffsetOutOfRange { partition: partition.clone(), offset: from_offset, start, end });
+            return Err(Error::OffsetOutOfRange {
+                partition: partition.clone(),
+                offset: from_offset,
+                start,
+                end,
+            });
         }
         self.fetcher.start(partition, from_offset)?;
         self.fetcher.resume(partition);
@@ -93,7 +98,8 @@ impl Reader for KafkaReader {
         let Some(buffer) = self.buffers.get_mut(partition) else { return Ok(ReadBatch::default()) };
         let mut batch = ReadBatch { records: Vec::new(), next_offset: buffer.next_offset };
         let mut bytes = 0;
-        while batch.records.len() < limit.records.max(1) && (bytes < limit.bytes || batch.records.is_empty()) {
+        while batch.records.len() < limit.records.max(1) && (bytes < limit.bytes || batch.records.is_empty())
+        {
             let Some(record) = buffer.records.pop_front() else { break };
             bytes += record.payload_bytes();
             batch.next_offset = record.offset + 1;

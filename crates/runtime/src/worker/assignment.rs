@@ -83,7 +83,11 @@ impl<S: StageCodec> Worker<S> {
             };
             let before = partition.journal_next_offset;
             let is_done = restore.advance(&mut **reader, partition)?;
-            self.monitor.restore_stepped(number, partition.journal_next_offset - before, restore.remaining(partition));
+            self.monitor.restore_stepped(
+                number,
+                partition.journal_next_offset - before,
+                restore.remaining(partition),
+            );
             if !is_done {
                 continue;
             }
@@ -100,7 +104,8 @@ impl<S: StageCodec> Worker<S> {
 
     /// Step (a) of all restores that need it, with one question.
     fn fetch_group_offsets(&mut self) -> Result<(), Error> {
-        let needs_offsets = |slot: &Slot<S>| matches!(slot, Slot::Restoring(_, restore) if restore.needs_offsets());
+        let needs_offsets =
+            |slot: &Slot<S>| matches!(slot, Slot::Restoring(_, restore) if restore.needs_offsets());
         let waiting = self.slots.iter().filter(|(_, slot)| needs_offsets(slot));
         let inputs: Vec<TopicPartition> = waiting.flat_map(|(number, _)| inputs::<S>(*number)).collect();
         if inputs.is_empty() {
