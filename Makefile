@@ -44,6 +44,11 @@ build: setup ## Build the program: target/release/settle
 test: setup ## Run every test, end with the count (ARGS="-p settle-ledger" for a part)
 	@scripts/test.sh $(ARGS)
 
+.PHONY: torture
+torture: setup ## Random trouble on real Kafka for long: one broker and three, 200,000 requests each
+	@cargo build --release --locked --bin settle
+	@SETTLE_TORTURE=full scripts/test.sh -p settle-tests --test kafka -- --nocapture --test-threads 1
+
 .PHONY: doc
 doc: setup ## Build the API documentation; a broken link is an error
 	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
