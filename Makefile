@@ -37,7 +37,8 @@ demo: build ## Run a generated day of payments through both stages (ARGS="--paym
 ##@ Build and test
 
 .PHONY: build
-build: setup ## Build the program: target/release/settle
+build: ## Build the program: target/release/settle
+	@scripts/setup.sh --build
 	@cargo build --release --locked --bin settle
 
 .PHONY: test

@@ -64,6 +64,8 @@ cleanup() {
     fi
     [[ -z $container ]] || "${buildah[@]}" rm "$container" >/dev/null 2>&1 || true
     "${buildah[@]}" rmi --force "$image" >/dev/null 2>&1 || true
+    # Stages of the build that have no name.
+    "${buildah[@]}" rmi --prune >/dev/null 2>&1 || true
     rm -rf "$work"
     exit "$status"
 }

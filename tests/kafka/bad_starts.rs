@@ -53,7 +53,9 @@ fn topics_that_are_not_as_they_must_be_are_named() {
     let cluster = Cluster::start(Options::default()).expect("Kafka starts");
     let deployment = Deployment::without_topics(cluster, 2);
     start_is_refused(&deployment, "STL-0101", &["does not exist", "settle topics create"]);
-    let cases: [(&str, i32, &[(&str, &str)], &str, &[&str]); 4] = [
+    // The odd topic, its partitions and settings, the code of the refusal, and what it says.
+    type Case<'a> = (&'a str, i32, &'a [(&'a str, &'a str)], &'a str, &'a [&'a str]);
+    let cases: [Case<'_>; 4] = [
         ("payments.decided", 3, &FOREVER, "STL-0307", &["payments.decided", "3", "2"]),
         ("payments.decided", 2, &COMPACTED, "STL-0313", &["payments.decided", "cleanup.policy", "compact"]),
         ("settlement.events", 2, &AN_HOUR, "STL-0313", &["settlement.events", "retention.ms", "3600000"]),

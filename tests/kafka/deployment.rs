@@ -52,6 +52,8 @@ impl Deployment {
         std::fs::write(&config, format!("{DEMO_TOML}{KAFKA}")).expect("the folder can be written");
         let replicas = if cluster.brokers().len() == 3 { (3, 2) } else { (1, 1) };
         let settings = vec![
+            // A process that is started by name has one of its own, which takes the place of this one.
+            format!("store.directory={}", folder.path().join("state").display()),
             format!("kafka.partitions={partitions}"),
             format!("kafka.replication_factor={}", replicas.0),
             format!("kafka.min_insync_replicas={}", replicas.1),

@@ -31,7 +31,9 @@ pub(crate) fn copy_of(settle: &Settle, name: &str) -> Settle {
 
 /// Fails unless the traffic made every kind of record: a test of equal nothings proves nothing.
 fn assert_rich(topics: &Topics) {
-    for (name, count) in topics.counts() {
+    // Generated requests stand in their right partitions.
+    let expected = topics.counts().into_iter().filter(|(name, _)| &**name != settle_types::topic::REROUTED);
+    for (name, count) in expected {
         assert!(count > 0, "nothing was written to {name}: the traffic is too poor");
     }
     let outcomes = invariants::outcomes(topics);

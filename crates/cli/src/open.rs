@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use settle_config::{Config, SyncSetting};
 use settle_log::embedded::{EmbeddedOptions, SyncMode};
 use settle_log::{EmbeddedLog, KafkaLog, Log, PollLimit, Reader, Record, TopicPartition};
+use settle_runtime::clock::monotonic_now;
 use settle_types::topic;
 
 use crate::settings;
@@ -66,8 +68,11 @@ pub(crate) fn log_read_only(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
     Ok(Arc::new(EmbeddedLog::open_read_only(directory)?))
 }
 
-/// How long the next records may take: they are there.
-const READ_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(20);
+/// How long nothing may come of what is there.
+const READ_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long one read waits. Behind the last record may stand markers of commits, of which none comes: only that the position
+/// moves on tells of them.
+const READ_WAIT: Duration = Duration::from_millis(20);
 const READ_LIMIT: PollLimit = PollLimit { records: 1_000, bytes: 4 << 20 };
 
 /// Reads a partition from an offset to its present end, record by record.
@@ -80,9 +85,12 @@ pub(crate) fn read_partition(
     let end = reader.committed_end_offset(partition)?;
     // What is older than the retention is gone.
     let mut next_offset = from_offset.max(reader.start_offset(partition)?);
+    let mut moved_at = monotonic_now();
     while next_offset < end {
-        let batch = reader.read(partition, next_offset, READ_LIMIT, READ_TIMEOUT)?;
-        if batch.next_offset == next_offset {
+        let batch = reader.read(partition, next_offset, READ_LIMIT, READ_WAIT)?;
+        if batch.next_offset > next_offset {
+            moved_at = monotonic_now();
+        } else if moved_at.elapsed() > READ_TIMEOUT {
             let what = format!("{partition} is committed up to {end}, but nothing came after {next_offset}");
             return Err(anyhow::anyhow!(what));
         }

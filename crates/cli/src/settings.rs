@@ -187,6 +187,7 @@ pub(crate) fn pipeline_options(config: &Config, stages: StageSelection) -> anyho
             queue_records: config.worker.queue_records,
             tick_items: config.worker.tick_items,
             max_unflushed_bytes: config.store.max_unflushed_bytes,
+            flush_interval: Duration::from_secs(config.store.flush_interval_seconds),
             max_aborts: config.worker.max_aborts,
         },
         authorize: config.authorize_settings(),

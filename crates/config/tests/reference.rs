@@ -27,8 +27,12 @@ fn it_has_every_section_in_order_and_every_key() {
     let expected = [
         "[application]`",
         "[embedded]`",
+        "[kafka]`",
+        "[kafka.tls]`",
+        "[kafka.sasl]`",
         "[worker]`",
         "[store]`",
+        "[http]`",
         "[clock]`",
         "[idempotency]`",
         "[currencies]`",

@@ -3,6 +3,8 @@
 //! The overlay (`rows`, `meta`) runs ahead of the store by the open transaction and nothing else: `persist`
 //! catches the store up after the commit, `roll_back` drops the overlay after an abort (I1).
 
+use std::time::{Duration, Instant};
+
 use settle_engine::stage::{ActiveConfig, DueCause};
 use settle_engine::state_key::DUE_TABLE;
 use settle_engine::{FOLD_VERSION, Meta, Rows, Stage, StateKey};
@@ -11,6 +13,7 @@ use settle_store::{Progress, StateStore};
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
+use crate::clock::monotonic_now;
 use crate::codec::{StageCodec, signed_partition};
 use crate::error::Error;
 
@@ -25,6 +28,7 @@ pub(crate) struct Partition<S: StageCodec> {
     store: Box<dyn StateStore<S::Row>>,
     /// What tells the journal from another topic that had its name; empty where the log has no such thing.
     journal_identity: String,
+    flushed_at: Instant,
     config: Option<(ConfigActivation, S::Config)>,
     /// No row of the due table waits for an earlier time.
     next_due: Timestamp,
@@ -56,6 +60,7 @@ impl<S: StageCodec> Partition<S> {
             rows: Rows::default(),
             store,
             journal_identity,
+            flushed_at: monotonic_now(),
             config: None,
             next_due: Timestamp::MIN,
             first_put_since_due: Timestamp::MAX,
@@ -263,9 +268,25 @@ impl<S: StageCodec> Partition<S> {
         Ok(())
     }
 
-    /// Bounds the tail that a crash leaves to replay.
+    /// Bounds the tail that a crash leaves to replay, by volume.
     pub(crate) fn flush_beyond(&mut self, max_unflushed_bytes: u64) -> Result<(), Error> {
         if self.store.unflushed_bytes()? > max_unflushed_bytes {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Bounds it by time: also for a partition to which little comes.
+    pub(crate) fn flush_after(&mut self, interval: Duration) -> Result<(), Error> {
+        if self.flushed_at.elapsed() >= interval {
+            self.flush()?;
+        }
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        self.flushed_at = monotonic_now();
+        if self.store.unflushed_bytes()? > 0 {
             self.store.flush()?;
         }
         Ok(())

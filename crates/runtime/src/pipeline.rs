@@ -63,6 +63,9 @@ pub struct PipelineOptions {
     pub settle: SettleSettings,
 }
 
+/// The workers of AUTHORIZE and of SETTLE.
+type BothStages = (Vec<Worker<Authorize>>, Vec<Worker<Settle>>);
+
 /// The workers of a process.
 pub struct Pipeline {
     options: PipelineOptions,
@@ -143,7 +146,7 @@ impl Pipeline {
     }
 
     /// The workers of both stages.
-    fn all_workers(&self, order: Order) -> Result<(Vec<Worker<Authorize>>, Vec<Worker<Settle>>), Error> {
+    fn all_workers(&self, order: Order) -> Result<BothStages, Error> {
         thread::scope(|scope| {
             let authorize = scope.spawn(|| self.authorize_workers(order));
             let settle = self.settle_workers(order);

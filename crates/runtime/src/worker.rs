@@ -57,6 +57,8 @@ pub struct WorkerOptions {
     pub tick_items: usize,
     /// Bytes that a store may hold unflushed: they are replayed after a crash.
     pub max_unflushed_bytes: u64,
+    /// Time for which what a store holds may stay unflushed.
+    pub flush_interval: Duration,
     /// Aborted transactions in a row after which the worker gives up.
     pub max_aborts: u32,
 }
@@ -75,6 +77,7 @@ impl Default for WorkerOptions {
             queue_records: 2_000,
             tick_items: 256,
             max_unflushed_bytes: 16 << 20,
+            flush_interval: Duration::from_secs(60),
             max_aborts: 5,
         }
     }
@@ -310,6 +313,16 @@ impl<S: StageCodec> Worker<S> {
         if self.tick_all()? == Flow::GoOn && is_commit_due {
             // Whether it came to nothing or not, the next turn begins with what there is to do.
             let _ = self.commit()?;
+        }
+        self.flush_old_memtables()
+    }
+
+    fn flush_old_memtables(&mut self) -> Result<(), Error> {
+        let interval = self.shared.options.flush_interval;
+        for slot in self.slots.values_mut() {
+            if let Slot::Ready(partition) = slot {
+                partition.flush_after(interval)?;
+            }
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use settle_ingest::generate::{Generated, Traffic, TrafficOptions};
 use settle_log::embedded::{EmbeddedOptions, SyncMode};
 use settle_log::{
     CommitError, Committed, Consumer, ConsumerOptions, CreateOutcome, EmbeddedLog, Error, GroupMetadata, Log,
-    OutputRecord, PollLimit, Reader, Record, TopicDescription, TopicSettings, TopicName, TopicPartition,
+    OutputRecord, PollLimit, Reader, Record, TopicDescription, TopicName, TopicPartition, TopicSettings,
     TransactionalProducer, partition_for_key,
 };
 use settle_runtime::clock::SystemClock;
@@ -244,8 +244,9 @@ fn read_all(log: &EmbeddedLog) -> Topics {
             while u64::try_from(records.len()).expect("few") < end {
                 let from = u64::try_from(records.len()).expect("few");
                 let limit = PollLimit { records: 10_000, bytes: 64 << 20 };
-                records
-                    .extend(reader.read(&partition, from, limit, Duration::ZERO).expect("committed records").records);
+                records.extend(
+                    reader.read(&partition, from, limit, Duration::ZERO).expect("committed records").records,
+                );
             }
         }
     }

@@ -1,8 +1,7 @@
 //! Judges a request. The checks stand in the order in which they count: the first that applies answers.
 //!
-//! 1. malformed, 2. in the wrong partition, where it is sent to its right one, 3. dated ahead of the clock,
-//! 4. idempotency key used, 5. payment id used, 6. what the kind of request asks for: rules for a PAYMENT, the
-//! original for a follow-up.
+//! malformed; in the wrong partition and sent to its right one; dated ahead of the clock; idempotency key used; payment
+//! id used; what the kind of request asks for: rules for a PAYMENT, the original for a follow-up.
 
 use settle_risk::{Scope, Severity};
 use settle_types::authorize::{Decision, DecisionEvent, FirstDecision, Outcome, Payment, Reason, Transition};

@@ -1,8 +1,10 @@
 //! Judges a request by itself, in a documented order: the first thing that is wrong is the reason.
 //!
 //! 1. partition, 2. event type, 3. required fields, lengths and characters, 4. amount, 5. currency,
-//! 6. original id, 7. payment method, 8. dates and priority, 9. metadata, 10. card numbers. Where a request in the
-//! wrong partition is sent to its right one, the partition counts last: only what is well formed is sent on.
+//! 6. original id, 7. payment method, 8. dates and priority, 9. metadata, 10. card numbers.
+//!
+//! Where a request in the wrong partition is sent to its right one, the partition counts last: only what is well formed
+//! is sent on.
 
 use settle_risk::card_number;
 use settle_types::authorize::Payment;

@@ -245,7 +245,7 @@ impl Batch {
         let topic = shared_name(message.topic, names);
         let Ok(partition) = u32::try_from(message.partition) else { return };
         if let Some(code) = message.error {
-            self.failure.get_or_insert_with(|| (TopicPartition { topic, partition }, code));
+            self.failure.get_or_insert((TopicPartition { topic, partition }, code));
             return;
         }
         let Ok(offset) = u64::try_from(message.offset) else { return };

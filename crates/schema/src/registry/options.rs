@@ -55,7 +55,7 @@ pub struct RegistryOptions {
     pub backoff_ms: u64,
     /// Pause between two rounds, at most.
     pub max_backoff_ms: u64,
-    /// Schemas kept in memory, at most. Schemas that the process writes count not.
+    /// Schemas kept in memory, at most. Those that the process writes with are not counted.
     pub cached_schemas: usize,
     /// Answers "not found" after which an id counts as unknown: a registry of several nodes may not have a new
     /// schema everywhere at once.

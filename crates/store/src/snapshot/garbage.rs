@@ -15,6 +15,9 @@ use super::parallel::in_parallel;
 use super::{SnapshotRepository, before, retention};
 use crate::error::Error;
 
+/// Manifests with their names, and the names of those that cannot be read.
+type ReadManifests = (Vec<(ManifestName, Manifest)>, Vec<ManifestName>);
+
 /// What a collection removed, and what there still is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
@@ -116,7 +119,7 @@ impl SnapshotRepository {
     }
 
     /// Every manifest that can be read, and the names of those that are damaged.
-    fn read_all_manifests(&self) -> Result<(Vec<(ManifestName, Manifest)>, Vec<ManifestName>), Error> {
+    fn read_all_manifests(&self) -> Result<ReadManifests, Error> {
         let names = self.list_all_manifests()?;
         let read = in_parallel(self.options.concurrency, names, |name| match self.read_manifest(&name) {
             Ok(manifest) => Ok((name, Some(manifest))),

@@ -133,7 +133,8 @@ mod tests {
 
     #[test]
     fn a_snapshot_goes_when_enough_newer_ones_have_stayed_for_the_grace_period() {
-        let cases: [(&str, &[(u64, i64)], &[u64]); 7] = [
+        type Case<'a> = (&'a str, &'a [(u64, i64)], &'a [u64]);
+        let cases: [Case<'_>; 7] = [
             ("as many as are to be kept", &[(10, 9), (20, 8)], &[20, 10]),
             ("one more", &[(10, 9), (20, 8), (30, 7)], &[30, 20]),
             ("the newer ones are too young", &[(10, 9), (20, 0), (30, 0)], &[30, 20, 10]),

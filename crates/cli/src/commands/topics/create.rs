@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use settle_config::kafka::KafkaConfig;
 use settle_config::{Config, Loaded};
 use settle_log::{CreateOutcome, Log};
 use settle_runtime::{TopicDifference, TopicRequirements, topic_differences};
@@ -13,6 +14,7 @@ use settle_types::topic;
 
 use super::existing_topics;
 use crate::args::OutputFormat;
+use crate::failure::usage;
 use crate::output::{self, Sheet, count};
 use crate::{Ended, open};
 
@@ -59,6 +61,7 @@ pub(super) fn embedded(config: &Config, format: OutputFormat) -> anyhow::Result<
 /// On Kafka: makes what is missing, and says what differs at the topics that were there.
 pub(super) fn on_kafka(loaded: &Loaded, format: OutputFormat) -> anyhow::Result<Ended> {
     let config = &loaded.config;
+    refuse_impossible_copies(&config.kafka)?;
     let log = open::log(config)?;
     let existing = existing_topics(&*log)?;
     let partitions = partitions_to_have(loaded, &existing)?;
@@ -78,6 +81,18 @@ pub(super) fn on_kafka(loaded: &Loaded, format: OutputFormat) -> anyhow::Result<
     Ok(if differences.is_empty() { Ended::Done } else { Ended::WithFindings })
 }
 
+/// More copies in sync than there are: older brokers would never write a record, newer ones ask for less than was said.
+fn refuse_impossible_copies(kafka: &KafkaConfig) -> anyhow::Result<()> {
+    let (needed, copies) = (kafka.min_insync_replicas, kafka.replication_factor);
+    if needed <= copies {
+        return Ok(());
+    }
+    Err(usage(
+        format!("kafka.min_insync_replicas is {needed}, above kafka.replication_factor, which is {copies}"),
+        "on a cluster of one broker, set both to 1",
+    ))
+}
+
 /// The count for all topics. It is looked at before anything is made: a topic with another count than the others is
 /// neither changed nor worked around.
 fn partitions_to_have(loaded: &Loaded, existing: &BTreeMap<&'static str, u32>) -> anyhow::Result<u32> {
@@ -86,7 +101,8 @@ fn partitions_to_have(loaded: &Loaded, existing: &BTreeMap<&'static str, u32>) -
     // A default is for clusters without topics: nobody asked for it where there are some.
     let present = topic::ALL.into_iter().find_map(|name| existing.get(name).copied());
     let requested = present.filter(|_| !is_asked_for).unwrap_or(configured);
-    let Some((name, found)) = existing.iter().find(|(_, found)| **found != requested) else {
+    let counts = topic::ALL.into_iter().filter_map(|name| Some((name, existing.get(name).copied()?)));
+    let Some((name, existing)) = counts.into_iter().find(|(_, count)| *count != requested) else {
         return Ok(requested);
     };
     let why = if is_asked_for {
@@ -94,8 +110,7 @@ fn partitions_to_have(loaded: &Loaded, existing: &BTreeMap<&'static str, u32>) -
     } else {
         "nothing was created: the topics that are there have different counts"
     };
-    let topic = (*name).to_owned();
-    let mismatch = settle_log::Error::PartitionCountMismatch { topic, existing: *found, requested };
+    let mismatch = settle_log::Error::PartitionCountMismatch { topic: name.to_owned(), existing, requested };
     Err(anyhow::Error::from(mismatch).context(why))
 }
 

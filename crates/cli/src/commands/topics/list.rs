@@ -78,7 +78,10 @@ pub(super) fn on_kafka(log: &dyn Log, format: OutputFormat) -> anyhow::Result<En
     }
     let missing: Vec<&str> = topic::ALL.into_iter().filter(|name| !existing.contains_key(name)).collect();
     if !missing.is_empty() {
-        output::message(format!("not there: {}; `settle topics create` makes them", missing.join(", ")));
+        output::message(format!(
+            "not there, or not for this user to see: {}; `settle topics create` makes what is missing",
+            missing.join(", ")
+        ));
     }
     Ok(Ended::Done)
 }
