@@ -65,7 +65,11 @@ fn one_decision_per_record(topics: &Topics) {
         }
     }
     let mut expected: Vec<SourcePosition> = Vec::new();
-    for record in topics.records(topic::REQUESTED).chain(topics.records(topic::APPROVED)) {
+    for record in topics
+        .records(topic::REQUESTED)
+        .chain(topics.records(topic::REROUTED))
+        .chain(topics.records(topic::APPROVED))
+    {
         expected.push(SourcePosition {
             topic: (&*record.topic).into(),
             partition: i32::try_from(record.partition).expect("a partition number"),

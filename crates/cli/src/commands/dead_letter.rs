@@ -114,7 +114,7 @@ fn resubmit(log: &Arc<dyn Log>, filter: &DeadLetterFilter, is_dry: bool) -> anyh
     }
     let (mut sent, mut masked, mut refused) = (0_u64, 0_u64, 0_u64);
     each_dead_letter(&**log, filter, |dead_letter, record| {
-        if dead_letter.source_topic != topic::REQUESTED {
+        if ![topic::REQUESTED, topic::REROUTED].contains(&dead_letter.source_topic.as_str()) {
             // AUTHORIZE has been told of the refusal: booking the record now would part the two stages.
             refused += 1;
             output::message(format!(
