@@ -54,6 +54,10 @@ torture: setup ## Random trouble on real Kafka for long: one broker and three, 2
 doc: setup ## Build the API documentation; a broken link is an error
 	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps
 
+.PHONY: container-test
+container-test: build ## Build the image of deploy/container and run it (root, buildah; no registry of images)
+	@scripts/container_test.sh $(BINARY)
+
 ##@ Check and tidy
 
 .PHONY: lint

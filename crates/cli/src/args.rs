@@ -21,6 +21,7 @@ const EXIT_CODES: &str = "Exit codes:
   1  failed; the message has a code (STL-....) with a page in docs/errors/
   2  the command line or the configuration is wrong; nothing was done
   3  done, but some input was rejected (produce) or a check found something (config check, topics create)
+  70  ended by its watchdog: a worker was stuck (STL-0311)
   130  interrupted; what was committed stays";
 
 /// Options of every command.

@@ -150,6 +150,10 @@ pub trait Consumer: Send {
         partitions: &[TopicPartition],
     ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error>;
 
+    /// How many offsets lie between what was delivered of each partition and its end, as far as that is known without
+    /// asking anybody: for metrics. Markers of commits count where a log has them.
+    fn backlog(&self) -> Vec<(TopicPartition, u64)>;
+
     /// The member's present identity.
     fn group_metadata(&self) -> Result<GroupMetadata, Error>;
 }

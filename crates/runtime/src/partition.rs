@@ -284,6 +284,11 @@ impl<S: StageCodec> Partition<S> {
         Ok(())
     }
 
+    /// Bytes of the store's files, and bytes that are not flushed.
+    pub(crate) fn store_bytes(&self) -> Result<(u64, u64), Error> {
+        Ok((self.store.size_bytes()?, self.store.unflushed_bytes()?))
+    }
+
     fn flush(&mut self) -> Result<(), Error> {
         self.flushed_at = monotonic_now();
         if self.store.unflushed_bytes()? > 0 {

@@ -69,6 +69,20 @@ impl Queues {
         }
     }
 
+    /// Records that wait, in one queue or in all.
+    pub(crate) fn waiting(&self, partition: Option<&TopicPartition>) -> u64 {
+        let length = |queue: &Queue| u64::try_from(queue.records.len()).unwrap_or(u64::MAX);
+        match partition {
+            Some(partition) => self.queues.get(partition).map_or(0, length),
+            None => self.queues.values().map(length).sum(),
+        }
+    }
+
+    /// Queues that are full.
+    pub(crate) fn paused(&self) -> u64 {
+        self.queues.values().map(|queue| u64::from(queue.paused)).sum()
+    }
+
     /// Partitions to pause and to resume, so that no queue grows without bound.
     pub(crate) fn flow(&mut self) -> (Vec<TopicPartition>, Vec<TopicPartition>) {
         let (mut pause, mut resume) = (Vec::new(), Vec::new());

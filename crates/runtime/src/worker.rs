@@ -110,6 +110,9 @@ enum Slot<S: StageCodec> {
     Ready(Box<Partition<S>>),
 }
 
+/// Time between two reports to metrics.
+const REPORT_INTERVAL: Duration = Duration::from_secs(2);
+
 /// How long a poll of a worker may wait that has nothing to do but to see whether its peers have.
 const IDLE_WAIT: Duration = Duration::from_millis(5);
 
@@ -156,6 +159,7 @@ pub struct Worker<S: StageCodec> {
     queues: Queues,
     order: Order,
     last_commit_at: Instant,
+    reported_at: Instant,
     aborts_in_a_row: u32,
 }
 
@@ -199,6 +203,7 @@ impl<S: StageCodec> Worker<S> {
             queues,
             order,
             last_commit_at: monotonic_now(),
+            reported_at: monotonic_now(),
             aborts_in_a_row: 0,
         })
     }
@@ -314,7 +319,28 @@ impl<S: StageCodec> Worker<S> {
             // Whether it came to nothing or not, the next turn begins with what there is to do.
             let _ = self.commit()?;
         }
-        self.flush_old_memtables()
+        self.flush_old_memtables()?;
+        self.report()
+    }
+
+    /// Tells metrics how far behind the worker is and how large its stores are, now and then.
+    fn report(&mut self) -> Result<(), Error> {
+        if self.reported_at.elapsed() < REPORT_INTERVAL {
+            return Ok(());
+        }
+        self.reported_at = monotonic_now();
+        self.monitor.queued(self.queues.waiting(None), self.queues.paused());
+        for (input, undelivered) in self.consumer.backlog() {
+            let lag = undelivered + self.queues.waiting(Some(&input));
+            self.monitor.lag(&input.topic, input.partition, lag);
+        }
+        for (number, slot) in &self.slots {
+            if let Slot::Ready(partition) = slot {
+                let (size_bytes, unflushed_bytes) = partition.store_bytes()?;
+                self.monitor.stored(*number, size_bytes, unflushed_bytes);
+            }
+        }
+        Ok(())
     }
 
     fn flush_old_memtables(&mut self) -> Result<(), Error> {
@@ -395,14 +421,19 @@ impl<S: StageCodec> Worker<S> {
         let wall = self.shared.clock.now();
         let partition_count = self.partition_count;
         let mut batch = Vec::with_capacity(records.len());
+        let mut skipped = 0;
         for record in records {
             let partition = self.ready(record.partition);
             if signed_offset(record.offset) < partition.meta.position(&record.topic) {
+                skipped += 1;
                 continue;
             }
             let config = partition.config().expect("a ready partition has a configuration");
             let command = S::decode(&record, config, partition_count);
             batch.push((record, command));
+        }
+        if skipped > 0 {
+            self.monitor.skipped(skipped);
         }
         for number in self.ready_numbers() {
             let mut commands = batch

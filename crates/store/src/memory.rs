@@ -164,6 +164,11 @@ impl<R: StateRow> StateStore<R> for MemoryStore<R> {
         Ok(self.unflushed_bytes)
     }
 
+    fn size_bytes(&self) -> Result<u64, Error> {
+        // It has no files.
+        Ok(0)
+    }
+
     fn collect_expired(&mut self) -> Result<(), Error> {
         self.flush()?;
         let now = self.now();

@@ -52,6 +52,9 @@ pub trait StateStore<R: StateRow>: Send {
     /// Bytes applied and not yet durable, about: what a crash makes the journal replay.
     fn unflushed_bytes(&self) -> Result<u64, Error>;
 
+    /// Bytes of the store's files.
+    fn size_bytes(&self) -> Result<u64, Error>;
+
     /// Flushes, then drops the rows that have expired, rather than when storage gets round to it.
     fn collect_expired(&mut self) -> Result<(), Error>;
 

@@ -259,6 +259,10 @@ impl<R: StateRow> StateStore<R> for Store<R> {
         if entries == 0 { Ok(0) } else { self.number(properties::CUR_SIZE_ALL_MEM_TABLES) }
     }
 
+    fn size_bytes(&self) -> Result<u64, Error> {
+        self.number(properties::TOTAL_SST_FILES_SIZE)
+    }
+
     fn collect_expired(&mut self) -> Result<(), Error> {
         self.flush()?;
         let mut options = CompactOptions::default();

@@ -197,6 +197,16 @@ impl Consumer for EmbeddedConsumer {
         Ok(())
     }
 
+    fn backlog(&self) -> Vec<(TopicPartition, u64)> {
+        let index = self.shared.index();
+        let cursors = self.assigned.iter().filter_map(|assigned| assigned.cursor.as_ref());
+        let behind = |cursor: &Cursor| {
+            let end = index.end_offset(cursor.partition()).ok()?;
+            Some((cursor.partition().clone(), end.saturating_sub(cursor.position())))
+        };
+        cursors.filter_map(behind).collect()
+    }
+
     fn committed_offsets(
         &mut self,
         partitions: &[TopicPartition],

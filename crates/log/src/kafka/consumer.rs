@@ -217,6 +217,10 @@ impl Consumer for KafkaConsumer {
         Ok(())
     }
 
+    fn backlog(&self) -> Vec<(TopicPartition, u64)> {
+        self.fetcher.backlog()
+    }
+
     fn group_metadata(&self) -> Result<GroupMetadata, Error> {
         let (generation, member_id) = native::membership(self.member.client());
         let metadata = GroupMetadata::new(self.options.group.as_str(), generation, member_id);

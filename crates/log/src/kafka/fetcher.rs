@@ -15,7 +15,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
 use super::events::ReaderEvents;
-use super::native::{Message, Queue, fill_positions};
+use super::native::{Message, Queue, fetched_end, fill_positions};
 use super::problems::Errors;
 use super::time::now;
 use crate::consumer::PollLimit;
@@ -135,6 +135,15 @@ impl Fetcher {
             Offset::Offset(offset) => u64::try_from(offset).ok(),
             _ => None,
         }
+    }
+
+    /// Records between where reading stands and the end as of the last fetch, markers included.
+    pub(super) fn backlog(&self) -> Vec<(TopicPartition, u64)> {
+        let behind = |(partition, next_offset): (&TopicPartition, &u64)| {
+            let end = fetched_end(self.client.client(), &partition.topic, number(partition))?;
+            Some((partition.clone(), end.saturating_sub((*next_offset).max(self.position(partition)))))
+        };
+        self.next_offsets.iter().filter_map(behind).collect()
     }
 
     /// Fetched records, in order within each partition; waits up to `timeout` for the first.

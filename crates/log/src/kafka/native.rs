@@ -160,6 +160,25 @@ pub(super) fn fill_positions<C: ClientContext>(client: &Client<C>, list: &TopicP
     }
 }
 
+/// The end of a partition as of the last fetch, without a question to the cluster; none before the first.
+pub(super) fn fetched_end<C: ClientContext>(client: &Client<C>, topic: &str, partition: i32) -> Option<u64> {
+    let topic = CString::new(topic).ok()?;
+    let (mut low, mut high) = (-1, -1);
+    // SAFETY: client and name live; librdkafka writes two numbers.
+    let found = unsafe {
+        sys::rd_kafka_get_watermark_offsets(
+            client.native_ptr(),
+            topic.as_ptr(),
+            partition,
+            &raw mut low,
+            &raw mut high,
+        )
+    };
+    // Below zero: nothing was fetched yet.
+    let is_known = found == sys::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR;
+    if is_known { u64::try_from(high).ok() } else { None }
+}
+
 /// Generation and member id that a client has in its group now: -1 and empty if it has none.
 pub(super) fn membership<C: ClientContext>(client: &Client<C>) -> (i32, String) {
     // SAFETY: the client lives; the metadata is destroyed after the text was copied.

@@ -124,15 +124,24 @@ impl Objects {
     fn failed(&self, operation: &'static str, path: &ObjectPath, error: &StoreError) -> Error {
         let object = self.place_of(path);
         let detail = error.to_string();
-        let says = |words: &[&str]| words.iter().any(|word| detail.contains(word));
-        let is_denied =
-            matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })
-                || says(&["Permission denied", "Read-only file system", "Operation not permitted"]);
-        if is_denied {
+        if is_denied(error, &detail) {
             return Error::SnapshotAccessDenied { operation, object, detail };
         }
         Error::SnapshotStoreFailed { operation, object, detail }
     }
+}
+
+/// Lists and directories fail with a general error that has the reason only in its words.
+fn is_denied(error: &StoreError, detail: &str) -> bool {
+    let words = [
+        "status code: 401",
+        "status code: 403",
+        "Permission denied",
+        "Read-only file system",
+        "Operation not permitted",
+    ];
+    matches!(error, StoreError::PermissionDenied { .. } | StoreError::Unauthenticated { .. })
+        || words.iter().any(|word| detail.contains(word))
 }
 
 impl Parts<'_> {
@@ -155,6 +164,30 @@ impl Parts<'_> {
     pub(super) fn abort(mut self) {
         if let Err(error) = self.objects.driver.wait(self.upload.abort()) {
             tracing::debug!(path = %self.path, %error, "the parts of an unfinished upload stay behind");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_apart_from_a_failure() {
+        let general = |words: &str| StoreError::Generic { store: "S3", source: words.into() };
+        let refused = StoreError::PermissionDenied { path: "a".to_owned(), source: "no".into() };
+        let cases = [
+            (refused, true),
+            (general("Server returned non-2xx status code: 403 Forbidden: <Code>InvalidAccessKeyId"), true),
+            (general("Server returned non-2xx status code: 401 Unauthorized"), true),
+            (general("Unable to create dir /s/objects: Permission denied (os error 13)"), true),
+            (general("Unable to create file /s/objects/a#1: Read-only file system (os error 30)"), true),
+            (general("Server returned non-2xx status code: 500 Internal Server Error"), false),
+            (general("after 10 retries: error sending request"), false),
+            (general("Unable to copy data to file: No space left on device (os error 28)"), false),
+        ];
+        for (error, expected) in cases {
+            assert_eq!(is_denied(&error, &error.to_string()), expected, "{error}");
         }
     }
 }

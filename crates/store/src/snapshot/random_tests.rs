@@ -237,7 +237,7 @@ fn replay(store: &mut TestStore, from: u64, end: u64) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 16, ..ProptestConfig::default() })]
 
     #[test]
     fn every_snapshot_can_be_restored_at_any_time(
