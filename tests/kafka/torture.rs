@@ -130,7 +130,7 @@ impl Round<'_> {
             .collect();
         for instance in ended {
             if let Some(process) = self.processes.remove(&instance) {
-                note(format!("process {instance} ended by itself: see {}", process.log().display()));
+                note(format!("process {instance} ended by itself:\n{}", process.last_words()));
             }
         }
         self.start_all();

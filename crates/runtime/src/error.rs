@@ -26,6 +26,9 @@ pub enum Error {
     /// Of the log.
     #[error(transparent)]
     Log(#[from] settle_log::Error),
+    /// Of the log, while a transaction was open: it came to nothing, and is decided again with a new producer.
+    #[error(transparent)]
+    TransactionBroken(settle_log::Error),
     /// Of the store.
     #[error(transparent)]
     Store(#[from] settle_store::Error),
@@ -160,10 +163,21 @@ pub enum Error {
 }
 
 impl Error {
+    /// A failed write of an open transaction. What the cluster refuses or does not answer may be over with the next
+    /// producer; everything else needs somebody who acts.
+    pub(crate) fn of_write(reason: settle_log::Error) -> Self {
+        match reason {
+            settle_log::Error::Kafka { .. } | settle_log::Error::Unreachable { .. } => {
+                Self::TransactionBroken(reason)
+            }
+            other => Self::Log(other),
+        }
+    }
+
     /// The code under which docs/errors/ explains it.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Log(error) => error.code(),
+            Self::Log(error) | Self::TransactionBroken(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Journal { .. } => "STL-0301",
             Self::FoldVersion { .. } => "STL-0302",
@@ -183,7 +197,7 @@ impl Error {
     /// What to do.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Log(error) => error.hint(),
+            Self::Log(error) | Self::TransactionBroken(error) => error.hint(),
             Self::Store(error) => error.hint(),
             Self::Journal { .. } | Self::SequenceGap { .. } => {
                 "The journal is the state: do not skip the record. Check who else writes to this topic, and restore it from a replica or a copy."

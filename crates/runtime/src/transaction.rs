@@ -51,7 +51,7 @@ impl Transaction {
     /// What the open transaction holds; opens one if none is.
     pub(crate) fn open(&mut self) -> Result<&mut Content, Error> {
         if self.content.is_none() {
-            self.producer.begin()?;
+            self.producer.begin().map_err(Error::of_write)?;
         }
         Ok(self.content.get_or_insert_with(Content::default))
     }
@@ -143,7 +143,7 @@ impl Transaction {
             return Err(settle_log::Error::UnknownTopic { topic: topic.to_owned() }.into());
         };
         let record = OutputRecord { topic, partition, timestamp_ms: now.as_millis(), key, value, headers };
-        self.producer.send(&record)?;
+        self.producer.send(&record).map_err(Error::of_write)?;
         if let Some(content) = &mut self.content {
             // Headers count, too: a re-routed request has all those of its source, however many.
             let of_headers: usize = headers.iter().map(|header| header.name.len() + header.value.len()).sum();

@@ -302,8 +302,18 @@ impl<S: StageCodec> Worker<S> {
         Ok(())
     }
 
-    /// One turn of the loop.
+    /// One turn of the loop; a transaction that broke on the way is decided again.
     fn turn(&mut self, wait: Duration) -> Result<(), Error> {
+        match self.try_turn(wait) {
+            Err(Error::TransactionBroken(reason)) => {
+                let _ = self.transaction.close();
+                self.start_over(reason, true).map(|_| ())
+            }
+            done => done,
+        }
+    }
+
+    fn try_turn(&mut self, wait: Duration) -> Result<(), Error> {
         self.poll(wait)?;
         self.restore_a_step()?;
         self.monitor.enter(Step::Deciding);

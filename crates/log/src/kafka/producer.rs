@@ -77,6 +77,22 @@ impl KafkaProducer {
         self.cluster.errors.of(operation, &self.transactional_id, error)
     }
 
+    /// The error of a call that a shut-out producer makes: one that slept begins again, one of two with the same identity
+    /// ends.
+    fn refused(&self, operation: &'static str, error: &KafkaError) -> Error {
+        let reason = self.error(operation, error);
+        if !is_fence(error) {
+            return reason;
+        }
+        match self.cluster.fenced(&self.transactional_id, reason) {
+            CommitError::Fenced { reason } => reason,
+            other => {
+                let (subject, what) = (self.transactional_id.clone(), other.reason().to_string());
+                Error::Kafka { operation, subject, what }
+            }
+        }
+    }
+
     fn renew(&mut self) -> Result<(), Error> {
         tracing::info!(
             transactional_id = self.transactional_id,
@@ -165,7 +181,7 @@ impl TransactionalProducer for KafkaProducer {
         if self.needs_new_epoch {
             self.renew()?;
         }
-        self.client.begin_transaction().map_err(|error| self.error("begin a transaction", &error))?;
+        self.client.begin_transaction().map_err(|error| self.refused("begin a transaction", &error))?;
         // What came of an older transaction is of no interest.
         self.client.client().context().take_deliveries();
         self.is_open = true;
@@ -201,6 +217,7 @@ impl TransactionalProducer for KafkaProducer {
                     draft = returned;
                     self.client.poll(Duration::from_millis(1));
                 }
+                Err((error, _)) if is_fence(&error) => return Err(self.refused("write", &error)),
                 Err((error, _)) => return Err(self.cluster.errors.of("write", record.topic, &error)),
             }
         }

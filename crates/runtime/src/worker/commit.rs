@@ -91,7 +91,7 @@ impl<S: StageCodec> Worker<S> {
 
     /// After a transaction that failed, or of which it is not known. Unknown: a new producer fences the old
     /// one, and the journal says what came of it.
-    fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<Flow, Error> {
+    pub(super) fn start_over(&mut self, reason: settle_log::Error, is_unknown: bool) -> Result<Flow, Error> {
         self.aborts_in_a_row += 1;
         self.monitor.aborted(if is_unknown { AbortReason::Unknown } else { AbortReason::Refused });
         if matches!(reason, settle_log::Error::DiskFull { .. } | settle_log::Error::ReadOnly { .. }) {
