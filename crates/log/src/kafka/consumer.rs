@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
 use rdkafka::config::FromClientConfigAndContext;
@@ -22,6 +22,7 @@ use super::events::MemberEvents;
 use super::fetcher::{self, Fetcher};
 use super::native;
 use super::problems::{Errors, code_of};
+use super::time::now;
 use crate::consumer::{AssignmentChange, Consumer, ConsumerOptions, GroupMetadata, Poll, PollLimit};
 use crate::error::Error;
 use crate::record::TopicPartition;
@@ -31,6 +32,9 @@ const MEMBER_EVENTS: u32 = 16;
 /// How long one look at the group's offsets may take; the worker asks again.
 const OFFSETS_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Time between two questions for the end of one partition.
+const ASK_AGAIN: Duration = Duration::from_millis(300);
+
 /// A consumer on Kafka.
 pub(super) struct KafkaConsumer {
     member: BaseConsumer<MemberEvents>,
@@ -39,6 +43,8 @@ pub(super) struct KafkaConsumer {
     errors: Errors,
     assigned: BTreeSet<u32>,
     paused: BTreeSet<TopicPartition>,
+    /// When the end of a partition was asked for last.
+    asked_at: BTreeMap<TopicPartition, Instant>,
     /// A revocation that the worker was told of and the group was not answered yet.
     unanswered: bool,
 }
@@ -54,7 +60,16 @@ impl KafkaConsumer {
             .subscribe(&[&options.primary])
             .map_err(|error| errors.of("subscribe", &options.primary, &error))?;
         let (assigned, paused) = (BTreeSet::new(), BTreeSet::new());
-        Ok(Self { member, fetcher, options, errors, assigned, paused, unanswered: false })
+        Ok(Self {
+            member,
+            fetcher,
+            options,
+            errors,
+            assigned,
+            paused,
+            asked_at: BTreeMap::new(),
+            unanswered: false,
+        })
     }
 
     /// Serves what the group says. At most one change is returned: the group says no more before it is answered.
@@ -157,10 +172,18 @@ impl KafkaConsumer {
         self.errors.of(operation, subject, error)
     }
 
-    /// Partitions at whose committed end the reading stands now. It asks the cluster: for runs that end there.
-    fn ends(&self) -> Result<Vec<TopicPartition>, Error> {
+    /// Partitions at whose committed end the reading stands now. It asks the cluster, each partition now and then, and
+    /// only where the last fetch left nothing: for runs that end there.
+    fn ends(&mut self) -> Result<Vec<TopicPartition>, Error> {
+        let behind: BTreeMap<TopicPartition, u64> = self.fetcher.backlog().into_iter().collect();
         let mut ends = Vec::new();
         for partition in self.fetcher.partitions().filter(|partition| !self.paused.contains(*partition)) {
+            let has_more = behind.get(partition).is_some_and(|records| *records > 0);
+            let was_asked = self.asked_at.get(partition).is_some_and(|moment| moment.elapsed() < ASK_AGAIN);
+            if has_more || was_asked {
+                continue;
+            }
+            self.asked_at.insert(partition.clone(), now());
             let (_, end) = self.fetcher.bounds(partition)?;
             if self.fetcher.position(partition) >= end {
                 ends.push(partition.clone());

@@ -29,7 +29,7 @@ pub(super) struct Notes {
     statistics: Arc<StatisticsByClient>,
     /// Events that came, of any kind.
     seen: AtomicU64,
-    /// Connections lost and requests repeated or out of time, since the client was made.
+    /// Connections lost and requests out of time, since the client was made.
     disturbances: AtomicU64,
 }
 
@@ -89,13 +89,11 @@ impl Notes {
     }
 }
 
-/// True if a log line says that a request may be under way twice: a connection was lost, a request ran out of time or was
-/// repeated. Only the log tells of each: error events of the same words are suppressed for 30 seconds, and a request that
-/// is repeated with success gives none.
+/// True if a log line says that a request may be under way twice: a connection was lost, or a request ran out of time.
+/// Only the log tells of each: error events of the same words are suppressed for 30 seconds. A request that is repeated
+/// because a broker answered so is no disturbance: the first one is over.
 fn is_disturbance(facility: &str, message: &str) -> bool {
-    facility.starts_with("REQTMOUT")
-        || facility == "RETRY"
-        || facility == "STATE" && message.ends_with("-> DOWN")
+    facility.starts_with("REQTMOUT") || facility == "STATE" && message.ends_with("-> DOWN")
 }
 
 /// Context of a client that only fetches or looks.
