@@ -89,11 +89,11 @@ impl Notes {
     }
 }
 
-/// True if a log line says that a request may be under way twice: a connection was lost, or a request ran out of time.
+/// True if a log line says that a request may be under way twice: a connection that was up was lost, or a request ran out of time.
 /// Only the log tells of each: error events of the same words are suppressed for 30 seconds. A request that is repeated
 /// because a broker answered so is no disturbance: the first one is over.
 fn is_disturbance(facility: &str, message: &str) -> bool {
-    facility.starts_with("REQTMOUT") || facility == "STATE" && message.ends_with("-> DOWN")
+    facility.starts_with("REQTMOUT") || facility == "STATE" && message.ends_with("UP -> DOWN")
 }
 
 /// Context of a client that only fetches or looks.
