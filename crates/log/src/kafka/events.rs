@@ -93,7 +93,12 @@ impl Notes {
 /// Only the log tells of each: error events of the same words are suppressed for 30 seconds. A request that is repeated
 /// because a broker answered so is no disturbance: the first one is over.
 fn is_disturbance(facility: &str, message: &str) -> bool {
-    facility.starts_with("REQTMOUT") || facility == "STATE" && message.ends_with("UP -> DOWN")
+    // The connection by which a client found the cluster is given up in good order.
+    let is_lost = facility == "STATE" && message.ends_with("UP -> DOWN") && !message.contains("/bootstrap:");
+    if is_lost {
+        tracing::debug!(message, "a connection was lost");
+    }
+    is_lost || facility.starts_with("REQTMOUT")
 }
 
 /// Context of a client that only fetches or looks.
