@@ -11,7 +11,7 @@ use settle_engine::settle::SettleConfig;
 use settle_engine::stage::ConfigError;
 use settle_risk::{Mode, Rule};
 use settle_settlement::contract::DEFAULT_CONTRACT;
-use settle_types::{Currency, CurrencyTable};
+use settle_types::{Currency, CurrencyTable, topic};
 
 use crate::config::Config;
 use crate::key_path::{KeyPath, quoted_if_needed};
@@ -30,6 +30,7 @@ pub fn check(config: &Config) -> Vec<Problem> {
     check_application(config, &mut problems);
     check_directories(config, &mut problems);
     check_log_level(config, &mut problems);
+    check_snapshots(config, &mut problems);
     check_currencies(config, &mut problems);
     check_rules_and_contracts(config, &mut problems);
     check_stages(config, &mut problems);
@@ -81,6 +82,36 @@ fn check_log_level(config: &Config, problems: &mut Vec<Problem>) {
             levels.join(", ")
         );
         problems.push(Problem::error(code::CONTRADICTION, "telemetry.log_level", message));
+    }
+}
+
+/// A journal that has an end needs snapshots, and must reach back far enough behind them.
+fn check_snapshots(config: &Config, problems: &mut Vec<Problem>) {
+    if config.kafka.bootstrap_servers.is_none() {
+        return;
+    }
+    let retention_ms = config.retention_ms();
+    for journal in [topic::DECIDED, topic::SETTLEMENT_EVENTS] {
+        let kept_seconds = match retention_ms.get(journal) {
+            Some(ms) if *ms >= 0 => u64::try_from(*ms).unwrap_or(0) / 1_000,
+            _ => continue,
+        };
+        let path = format!("kafka.retention_days.{}", quoted_if_needed(journal));
+        let needed = config.snapshots.journal_seconds();
+        if config.snapshots.url.is_none() {
+            let message = format!(
+                "{journal} is the state, and it is not kept forever: without snapshots a lost store could not be built again"
+            );
+            let hint = "set snapshots.url, or keep the topic forever (0)";
+            problems.push(Problem::error(code::CONTRADICTION, path, message).hint(hint));
+        } else if kept_seconds < needed {
+            let message = format!(
+                "{journal} is kept for {kept_seconds} s, expected at least {needed} s: twice the age that the oldest \
+                 snapshot reaches"
+            );
+            let hint = "keep the topic longer, or lower snapshots.keep, interval_seconds or grace_seconds";
+            problems.push(Problem::error(code::CONTRADICTION, path, message).hint(hint));
+        }
     }
 }
 
@@ -240,7 +271,26 @@ mod tests {
     #[test]
     fn one_problem_each() {
         type Change = fn(&mut Config);
-        let cases: [(Change, &str); 17] = [
+        let cases: [(Change, &str); 19] = [
+            (
+                |config| {
+                    config.kafka.bootstrap_servers = Some("127.0.0.1:9092".to_owned());
+                    config.kafka.retention_days.insert(topic::DECIDED.to_owned(), 30);
+                },
+                "kafka.retention_days.\"payments.decided\": payments.decided is the state, and it is not kept forever: \
+                 without snapshots a lost store could not be built again; set snapshots.url, or keep the topic forever (0)",
+            ),
+            (
+                |config| {
+                    config.kafka.bootstrap_servers = Some("127.0.0.1:9092".to_owned());
+                    config.kafka.retention_days.insert(topic::SETTLEMENT_EVENTS.to_owned(), 1);
+                    config.snapshots.url = Some("file:///snapshots".to_owned());
+                    config.snapshots.interval_seconds = 86_400;
+                },
+                "kafka.retention_days.\"settlement.events\": settlement.events is kept for 86400 s, expected at least \
+                 698400 s: twice the age that the oldest snapshot reaches; keep the topic longer, or lower \
+                 snapshots.keep, interval_seconds or grace_seconds",
+            ),
             (
                 |config| config.telemetry.log_level = "info,settle_log=loud".to_owned(),
                 "telemetry.log_level: found \"info,settle_log=loud\", expected error, warn, info, debug, trace, off, or \

@@ -18,6 +18,8 @@ use settle_types::{Currency, topic};
 
 use crate::http::HttpConfig;
 use crate::kafka::{KafkaConfig, WrongPartition};
+use crate::registry::RegistryConfig;
+use crate::snapshots::{SnapshotsConfig, StandbyConfig};
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -29,10 +31,16 @@ pub struct Config {
     pub embedded: EmbeddedConfig,
     /// The Kafka cluster. See [kafka.md](kafka.md).
     pub kafka: KafkaConfig,
+    /// The schema registry of the cluster. See [schemas.md](schemas.md).
+    pub registry: RegistryConfig,
     /// The workers of this process, per stage. The results do not depend on these numbers.
     pub worker: WorkerConfig,
     /// The state of the stages: one RocksDB for each stage and partition, rebuilt from the journal when it is lost.
     pub store: StoreConfig,
+    /// Copies of the state in an object store: an empty machine starts from them. See [snapshots.md](snapshots.md).
+    pub snapshots: SnapshotsConfig,
+    /// Warm copies of the state in this process. See [operations.md](operations.md).
+    pub standby: StandbyConfig,
     /// What the process answers over HTTP. See [operations.md](operations.md).
     pub http: HttpConfig,
     /// What time it is for decisions. Part of the journaled configuration.

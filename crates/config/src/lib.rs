@@ -17,7 +17,9 @@ mod load;
 mod problem;
 mod read;
 mod reference;
+pub mod registry;
 mod shape;
+pub mod snapshots;
 mod tree;
 mod verify;
 
