@@ -76,6 +76,9 @@ fn describe(error: &anyhow::Error) -> Described {
         if let Some(error) = cause.downcast_ref::<settle_log::CommitError>() {
             return Described { code: Some(error.code()), hint: error.reason().hint().to_owned(), exit: 1 };
         }
+        if let Some(error) = cause.downcast_ref::<settle_schema::RegistryError>() {
+            return Described { code: Some(error.code()), hint: error.hint().to_owned(), exit: 1 };
+        }
         if let Some(error) = cause.downcast_ref::<settle_store::Error>() {
             return Described { code: Some(error.code()), hint: error.hint().to_owned(), exit: 1 };
         }

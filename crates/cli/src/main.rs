@@ -9,6 +9,7 @@ mod http;
 mod open;
 mod output;
 mod report;
+mod schemas;
 mod settings;
 mod signals;
 mod telemetry;

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use settle_config::{Config, SyncSetting};
 use settle_log::embedded::{EmbeddedOptions, SyncMode};
 use settle_log::{EmbeddedLog, KafkaLog, Log, PollLimit, Reader, Record, TopicPartition};
-use settle_runtime::clock::monotonic_now;
+use settle_runtime::Snapshots;
+use settle_runtime::clock::{SystemClock, monotonic_now};
+use settle_store::{S3Options, SnapshotOptions, SnapshotRepository};
 use settle_types::topic;
 
 use crate::settings;
@@ -66,6 +69,32 @@ pub(crate) fn log_read_only(config: &Config) -> anyhow::Result<Arc<dyn Log>> {
     }
     let directory = settings::embedded_directory(config)?.join("log");
     Ok(Arc::new(EmbeddedLog::open_read_only(directory)?))
+}
+
+/// Starts to make snapshots; none if no place for them is configured.
+pub(crate) fn snapshots(config: &Config) -> anyhow::Result<Option<Snapshots>> {
+    let settings = &config.snapshots;
+    let Some(url) = &settings.url else { return Ok(None) };
+    let application = &config.application;
+    let options = SnapshotOptions {
+        keep: settings.keep,
+        grace: settle_types::Duration::from_seconds(settings.grace_seconds),
+        s3: S3Options {
+            endpoint: settings.endpoint.clone(),
+            region: settings.region.clone(),
+            allow_http: settings.allow_http,
+            access_key_id: settings.access_key_id.clone(),
+            secret_access_key: settings.secret_access_key.clone(),
+            ..S3Options::default()
+        },
+        ..SnapshotOptions::new(&application.name)
+    };
+    let repository = SnapshotRepository::open(url, options)?;
+    let interval = Duration::from_secs(settings.interval_seconds);
+    // On the file system of the stores, for table files are linked there; a folder of this process alone.
+    let scratch = settings::state_directory(config)?.join(format!("checkpoints-{}", application.instance));
+    let started = Snapshots::start(repository, interval, scratch.clone(), Arc::new(SystemClock));
+    Ok(Some(started.with_context(|| format!("the folder {} of checkpoints", scratch.display()))?))
 }
 
 /// How long nothing may come of what is there.

@@ -145,7 +145,7 @@ fn sasl(config: &SaslConfig) -> anyhow::Result<Option<Sasl>> {
 }
 
 /// A secret as it stands in the configuration, or in the file that it names.
-fn secret(value: Option<&String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
+pub(crate) fn secret(value: Option<&String>, file: Option<&Path>) -> anyhow::Result<Option<String>> {
     match (value, file) {
         (Some(value), _) => Ok(Some(value.clone())),
         (None, Some(file)) => match std::fs::read_to_string(file) {

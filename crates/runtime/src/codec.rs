@@ -5,45 +5,67 @@ use settle_engine::authorize::{self, Authorize};
 use settle_engine::settle::{self, Settle};
 use settle_engine::{Malformed, Stage};
 use settle_log::{Record, partition_for_key};
-use settle_schema::{AvroRecord, DecodeError};
+use settle_schema::{AvroRecord, DecodeError, PendingSchema, Schemas, WireIds, encode_with};
 use settle_types::event::SourcePosition;
 use settle_types::topic;
 
 /// How a stage's records are read and written.
 pub trait StageCodec: Stage {
     /// The command for an input record; `partitions` is the partition count of the input.
-    fn decode(record: &Record, config: &Self::Config, partitions: u32) -> Self::Command;
+    ///
+    /// # Errors
+    /// [`PendingSchema`]: nothing can be decided about the record yet. It is no poison record, and it waits.
+    fn decode(
+        record: &Record,
+        config: &Self::Config,
+        partitions: u32,
+        schemas: &mut Schemas,
+    ) -> Result<Self::Command, PendingSchema>;
 
     /// Appends a journal record's value.
-    fn encode(event: &Self::Event, out: &mut Vec<u8>);
+    fn encode(event: &Self::Event, ids: &WireIds, out: &mut Vec<u8>);
 
     /// Reads a journal record's value.
-    fn decode_event(value: &[u8]) -> Result<Self::Event, DecodeError>;
+    ///
+    /// # Errors
+    /// [`PendingSchema`]: ask again later. What is wrong with the value is in the inner result.
+    fn decode_event(
+        value: &[u8],
+        schemas: &mut Schemas,
+    ) -> Result<Result<Self::Event, DecodeError>, PendingSchema>;
 
     /// What the event decided, for counters: an outcome, or the name of what happened.
     fn outcome(event: &Self::Event) -> &'static str;
 }
 
 impl StageCodec for Authorize {
-    fn decode(record: &Record, config: &Self::Config, partitions: u32) -> authorize::Command {
+    fn decode(
+        record: &Record,
+        config: &Self::Config,
+        partitions: u32,
+        schemas: &mut Schemas,
+    ) -> Result<authorize::Command, PendingSchema> {
         let position = position(record);
         if &*record.topic == topic::RESULTS {
-            return authorize::Command::result(position, value(record));
+            return Ok(authorize::Command::result(position, value(record, schemas)?));
         }
         // A re-routed request is read as one of the primary topic: it has the same bytes.
         let right_partition = |requested: &settle_types::request::PaymentRequested| {
             let key = requested.debtor_account.as_str().as_bytes();
             signed_partition(partition_for_key(key, partitions))
         };
-        authorize::Command::request(position, value(record), right_partition, config)
+        Ok(authorize::Command::request(position, value(record, schemas)?, right_partition, config))
     }
 
-    fn encode(event: &Self::Event, out: &mut Vec<u8>) {
-        settle_schema::encode(event, out);
+    fn encode(event: &Self::Event, ids: &WireIds, out: &mut Vec<u8>) {
+        encode_with(ids, event, out);
     }
 
-    fn decode_event(value: &[u8]) -> Result<Self::Event, DecodeError> {
-        settle_schema::decode(value)
+    fn decode_event(
+        value: &[u8],
+        schemas: &mut Schemas,
+    ) -> Result<Result<Self::Event, DecodeError>, PendingSchema> {
+        schemas.decode(value)
     }
 
     fn outcome(event: &Self::Event) -> &'static str {
@@ -56,16 +78,24 @@ impl StageCodec for Authorize {
 }
 
 impl StageCodec for Settle {
-    fn decode(record: &Record, _config: &Self::Config, _partitions: u32) -> settle::Command {
-        settle::Command::approved(position(record), value(record))
+    fn decode(
+        record: &Record,
+        _config: &Self::Config,
+        _partitions: u32,
+        schemas: &mut Schemas,
+    ) -> Result<settle::Command, PendingSchema> {
+        Ok(settle::Command::approved(position(record), value(record, schemas)?))
     }
 
-    fn encode(event: &Self::Event, out: &mut Vec<u8>) {
-        settle_schema::encode(event, out);
+    fn encode(event: &Self::Event, ids: &WireIds, out: &mut Vec<u8>) {
+        encode_with(ids, event, out);
     }
 
-    fn decode_event(value: &[u8]) -> Result<Self::Event, DecodeError> {
-        settle_schema::decode(value)
+    fn decode_event(
+        value: &[u8],
+        schemas: &mut Schemas,
+    ) -> Result<Result<Self::Event, DecodeError>, PendingSchema> {
+        schemas.decode(value)
     }
 
     fn outcome(event: &Self::Event) -> &'static str {
@@ -102,8 +132,12 @@ pub(crate) fn unsigned_offset(offset: i64) -> u64 {
     u64::try_from(offset).expect("an offset is never below zero")
 }
 
-fn value<T: AvroRecord>(record: &Record) -> Result<T, Malformed> {
+fn value<T: AvroRecord>(
+    record: &Record,
+    schemas: &mut Schemas,
+) -> Result<Result<T, Malformed>, PendingSchema> {
     let bytes = record.value.as_deref().unwrap_or_default();
-    settle_schema::decode(bytes)
-        .map_err(|error| Malformed { code: error.reason_code(), detail: format!("value: {error}") })
+    let malformed =
+        |error: DecodeError| Malformed { code: error.reason_code(), detail: format!("value: {error}") };
+    Ok(schemas.decode(bytes)?.map_err(malformed))
 }

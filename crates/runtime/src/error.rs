@@ -15,6 +15,10 @@
 //! | STL-0311 | a worker is stuck (the watchdog ends the process) |
 //! | STL-0312 | the journal is another topic than the one of the store |
 //! | STL-0313 | a topic is not set up as Settle needs it |
+//! | STL-0314 | the folder of a store cannot be moved |
+
+use std::io;
+use std::path::PathBuf;
 
 use settle_engine::ConfigError;
 use settle_log::TopicPartition;
@@ -148,6 +152,14 @@ pub enum Error {
         /// The panic's message.
         what: String,
     },
+    /// A store that cannot be used has to make room for another.
+    #[error("the folder {} of a store that cannot be used cannot be moved: {source}", folder.display())]
+    StateFolder {
+        /// The store's folder.
+        folder: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// The journal is not dense (I11).
     #[error("journal {partition}@{offset} has sequence {found}, {expected} was expected")]
     SequenceGap {
@@ -191,6 +203,7 @@ impl Error {
             Self::SequenceGap { .. } => "STL-0310",
             Self::JournalReplaced { .. } => "STL-0312",
             Self::TopicUnfit { .. } => "STL-0313",
+            Self::StateFolder { .. } => "STL-0314",
         }
     }
 
@@ -210,10 +223,13 @@ impl Error {
             }
             Self::JournalReplaced { .. } => {
                 "The state belongs to the old topic, whose records are gone with it. Restore that topic; only if it was \
-                 replaced on purpose, move the state's folder away and start from the new one."
+                 replaced on purpose, move away the state's folder and the snapshots of the old one, and start from the new one."
             }
             Self::TopicUnfit { .. } => {
                 "Correct the topic: `settle topics create` makes those that are missing, your Kafka tools change the others."
+            }
+            Self::StateFolder { .. } => {
+                "Check that the process may write there and that nothing else uses the folder, then start again."
             }
             Self::JournalTruncated { .. } => {
                 "Raise the journal's retention. Restore the missing records or a snapshot; without them the state cannot be rebuilt."

@@ -178,6 +178,14 @@ pub fn record_memory(used: settle_store::MemoryUse) {
     store_memtable_bytes().set(value(used.write_buffer_bytes));
 }
 
+/// Sets how the client of the schema registry does. Cheap: call it before the metrics are rendered.
+pub fn record_registry(status: &settle_schema::RegistryStatus) {
+    schema_registry_requests_total().absolute(status.requests);
+    schema_registry_failures_total().absolute(status.failures);
+    let pending = u64::try_from(status.pending_ids).unwrap_or(u64::MAX);
+    schema_registry_pending_schemas().set(gauge_value(pending));
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -3,13 +3,14 @@
 //! The overlay (`rows`, `meta`) runs ahead of the store by the open transaction and nothing else: `persist`
 //! catches the store up after the commit, `roll_back` drops the overlay after an abort (I1).
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use settle_engine::stage::{ActiveConfig, DueCause};
 use settle_engine::state_key::DUE_TABLE;
 use settle_engine::{FOLD_VERSION, Meta, Rows, Stage, StateKey};
 use settle_log::TopicPartition;
-use settle_store::{Progress, StateStore};
+use settle_store::{Checkpoint, Progress, StateStore};
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
@@ -282,6 +283,16 @@ impl<S: StageCodec> Partition<S> {
             self.flush()?;
         }
         Ok(())
+    }
+
+    /// Next offset of the journal that the store does not contain.
+    pub(crate) fn stored_next_offset(&self) -> u64 {
+        self.store.progress().map_or(0, |progress| progress.journal_next_offset)
+    }
+
+    /// A copy of the store's files at its last committed point; none if nothing was ever stored.
+    pub(crate) fn checkpoint(&mut self, into: &Path, now: Timestamp) -> Result<Option<Checkpoint>, Error> {
+        Ok(self.store.checkpoint(into, now)?)
     }
 
     /// Bytes of the store's files, and bytes that are not flushed.

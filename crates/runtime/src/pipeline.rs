@@ -8,6 +8,7 @@ use settle_engine::authorize::Authorize;
 use settle_engine::settle::Settle;
 use settle_engine::{Stage, stage};
 use settle_log::{Log, Member};
+use settle_schema::Schemas;
 use settle_store::Resources;
 
 use settle_engine::authorize::AuthorizeSettings;
@@ -18,6 +19,8 @@ use crate::codec::StageCodec;
 use crate::error::Error;
 use crate::health::Health;
 use crate::queue::Order;
+use crate::snapshots::Snapshots;
+use crate::standby::Standby;
 use crate::stats::Stats;
 use crate::topics::{self, TopicRequirements};
 use crate::worker::{IdlePeers, Shared, Worker, WorkerOptions};
@@ -70,6 +73,7 @@ type BothStages = (Vec<Worker<Authorize>>, Vec<Worker<Settle>>);
 pub struct Pipeline {
     options: PipelineOptions,
     shared: Shared,
+    has_standby: bool,
     stop: Arc<AtomicBool>,
 }
 
@@ -82,9 +86,38 @@ impl Pipeline {
         options: PipelineOptions,
     ) -> Self {
         let worker = options.worker.clone();
-        let shared =
-            Shared { log, resources, clock, stats: Arc::default(), health: Arc::default(), options: worker };
-        Self { options, shared, stop: Arc::default() }
+        let shared = Shared {
+            log,
+            resources,
+            schemas: Schemas::built_in(),
+            snapshots: None,
+            clock,
+            stats: Arc::default(),
+            health: Arc::default(),
+            options: worker,
+        };
+        Self { options, shared, has_standby: false, stop: Arc::default() }
+    }
+
+    /// Reads and writes records with these schemas instead of those built in.
+    #[must_use]
+    pub fn with_schemas(mut self, schemas: Schemas) -> Self {
+        self.shared.schemas = schemas;
+        self
+    }
+
+    /// Makes snapshots, and begins with one where there is no store.
+    #[must_use]
+    pub fn with_snapshots(mut self, snapshots: Snapshots) -> Self {
+        self.shared.snapshots = Some(Arc::new(snapshots));
+        self
+    }
+
+    /// In a continuous run, follows the journals of the partitions that this process does not own.
+    #[must_use]
+    pub fn with_standby(mut self, has_standby: bool) -> Self {
+        self.has_standby = has_standby;
+        self
     }
 
     /// Counters of the run.
@@ -188,16 +221,34 @@ impl Pipeline {
     fn run_continuously(&self) -> Result<(), Error> {
         let (authorize, settle) = self.all_workers(Order::Arrival)?;
         thread::scope(|scope| {
-            let mut threads = Vec::new();
-            for worker in authorize {
-                threads.push((Authorize::NAME, scope.spawn(|| self.run_worker(worker))));
-            }
-            for worker in settle {
-                threads.push((Settle::NAME, scope.spawn(|| self.run_worker(worker))));
-            }
+            let mut threads = self.start(scope, authorize);
+            threads.extend(self.start(scope, settle));
             let outcomes = threads.into_iter().map(|(name, thread)| joined(name, thread.join()));
             outcomes.collect::<Vec<_>>().into_iter().collect()
         })
+    }
+
+    /// Starts the workers of a stage, each on its thread, and beside them what follows the partitions of others.
+    fn start<'scope, S: StageCodec>(
+        &'scope self,
+        scope: &'scope thread::Scope<'scope, '_>,
+        workers: Vec<Worker<S>>,
+    ) -> Vec<(&'static str, thread::ScopedJoinHandle<'scope, Result<(), Error>>)> {
+        let mut threads = Vec::new();
+        let Some(partitions) = workers.first().map(Worker::partition_count) else { return threads };
+        let standby = self.has_standby.then(|| Arc::new(Standby::new()));
+        for worker in workers {
+            let worker = worker.with_standby(standby.clone());
+            threads.push((S::NAME, scope.spawn(|| self.run_worker(worker))));
+        }
+        if let Some(standby) = standby {
+            let follow = move || {
+                let _stop_others = StopOnDrop(&self.stop);
+                standby.follow(&self.shared, partitions, &|| self.is_stopped())
+            };
+            threads.push((S::NAME, scope.spawn(follow)));
+        }
+        threads
     }
 
     /// An error of one worker ends the others, too: a process that is half there hides what is wrong.

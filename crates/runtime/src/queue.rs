@@ -17,11 +17,29 @@ pub(crate) enum Order {
     Arrival,
 }
 
+/// What is done with the next record of a queue.
+pub(crate) enum Next<T> {
+    /// It is taken, with what was made of it.
+    Taken(T),
+    /// It is dropped.
+    Dropped,
+    /// Nothing can be made of it yet: it stays where it is, and its queue gives nothing before the next turn.
+    Waits,
+}
+
 #[derive(Debug, Default)]
 struct Queue {
     records: VecDeque<Record>,
     at_end: bool,
     paused: bool,
+    /// When it was looked at last, nothing could be made of the first record yet.
+    waits: bool,
+}
+
+impl Queue {
+    fn has_work(&self) -> bool {
+        !self.records.is_empty() && !self.waits
+    }
 }
 
 /// The queues of a worker.
@@ -100,12 +118,12 @@ impl Queues {
         (pause, resume)
     }
 
-    /// True if a poll is needed before the next record is known.
+    /// True if a poll is needed before the next record is known, or the next one waits.
     pub(crate) fn needs_poll(&self, order: Order) -> bool {
-        let is_unknown = |queue: &Queue| queue.records.is_empty() && !queue.at_end;
+        let is_unknown = |queue: &Queue| queue.waits || (queue.records.is_empty() && !queue.at_end);
         match order {
             Order::Strict => self.queues.values().any(is_unknown),
-            Order::Arrival => self.queues.values().all(|queue| queue.records.is_empty()),
+            Order::Arrival => !self.queues.values().any(Queue::has_work),
         }
     }
 
@@ -114,16 +132,29 @@ impl Queues {
         self.queues.values().all(|queue| queue.records.is_empty() && queue.at_end)
     }
 
-    /// The next records in order, at most `limit`.
-    pub(crate) fn take(&mut self, order: Order, limit: usize) -> Vec<Record> {
+    /// The next records in order, at most `limit`, each as `look` says.
+    pub(crate) fn take<T>(
+        &mut self,
+        order: Order,
+        limit: usize,
+        mut look: impl FnMut(&Record) -> Next<T>,
+    ) -> Vec<(Record, T)> {
+        for queue in self.queues.values_mut() {
+            queue.waits = false;
+        }
         let mut taken = Vec::new();
         while taken.len() < limit && !self.needs_poll(order) {
-            let heads = self.queues.iter_mut().filter(|(_, queue)| !queue.records.is_empty());
+            let heads = self.queues.values_mut().filter(|queue| queue.has_work());
             // Queues are sorted by topic and partition, and min_by_key keeps the first of equals.
-            let next = heads.min_by_key(|(_, queue)| queue.records[0].timestamp_ms);
-            match next.and_then(|(_, queue)| queue.records.pop_front()) {
-                Some(record) => taken.push(record),
-                None => break,
+            let Some(queue) = heads.min_by_key(|queue| queue.records[0].timestamp_ms) else { break };
+            let next = look(&queue.records[0]);
+            queue.waits = matches!(next, Next::Waits);
+            if queue.waits {
+                continue;
+            }
+            let record = queue.records.pop_front();
+            if let (Next::Taken(made), Some(record)) = (next, record) {
+                taken.push((record, made));
             }
         }
         taken
@@ -146,8 +177,12 @@ mod tests {
         }
     }
 
-    fn names(records: &[Record]) -> Vec<(String, u64)> {
-        records.iter().map(|record| (record.topic_partition().to_string(), record.offset)).collect()
+    fn names(taken: &[(Record, ())]) -> Vec<(String, u64)> {
+        taken.iter().map(|(record, ())| (record.topic_partition().to_string(), record.offset)).collect()
+    }
+
+    fn all(_: &Record) -> Next<()> {
+        Next::Taken(())
     }
 
     #[test]
@@ -164,10 +199,10 @@ mod tests {
         for partition in ["a", "b"] {
             queues.reached_end(&TopicPartition::new(partition, 0));
         }
-        let first = names(&queues.take(Order::Strict, 10));
+        let first = names(&queues.take(Order::Strict, 10, all));
         assert_eq!(first, [("a/1".to_owned(), 0)], "a/1 may have more records: nothing after it is known");
         queues.reached_end(&TopicPartition::new("a", 1));
-        let rest = names(&queues.take(Order::Strict, 10));
+        let rest = names(&queues.take(Order::Strict, 10, all));
         assert_eq!(rest, [("b/0".to_owned(), 0), ("a/0".to_owned(), 0)]);
         assert!(queues.is_idle());
     }
@@ -180,7 +215,40 @@ mod tests {
         queues.push(record("a", 0, 0, 1));
         queues.push(record("a", 0, 1, 2));
         assert_eq!(queues.flow(), (vec![partition.clone()], vec![]));
-        assert_eq!(queues.take(Order::Arrival, 1).len(), 1);
+        assert_eq!(queues.take(Order::Arrival, 1, all).len(), 1);
         assert_eq!(queues.flow(), (vec![], vec![partition]));
+    }
+
+    #[test]
+    fn a_record_that_waits_holds_back_its_own_queue_and_in_strict_order_all() {
+        let mut queues = Queues::new(10);
+        for partition in [0, 1] {
+            queues.open(TopicPartition::new("a", partition));
+            queues.push(record("a", partition, 0, i64::from(partition)));
+            queues.push(record("a", partition, 1, 5));
+        }
+        let first_waits = |record: &Record| if record.partition == 0 { Next::Waits } else { Next::Taken(()) };
+        assert!(queues.take(Order::Strict, 10, first_waits).is_empty());
+        let taken = names(&queues.take(Order::Arrival, 10, first_waits));
+        assert_eq!(taken, [("a/1".to_owned(), 0), ("a/1".to_owned(), 1)]);
+        assert!(queues.needs_poll(Order::Arrival), "nothing else is left to take");
+        assert!(!queues.is_idle());
+        let taken = names(&queues.take(Order::Arrival, 10, all));
+        assert_eq!(
+            taken,
+            [("a/0".to_owned(), 0), ("a/0".to_owned(), 1)],
+            "it is looked at again, and nothing is lost"
+        );
+    }
+
+    #[test]
+    fn a_dropped_record_is_not_taken() {
+        let mut queues = Queues::new(10);
+        queues.open(TopicPartition::new("a", 0));
+        queues.push(record("a", 0, 0, 1));
+        queues.push(record("a", 0, 1, 2));
+        let first_is_known =
+            |record: &Record| if record.offset == 0 { Next::Dropped } else { Next::Taken(()) };
+        assert_eq!(names(&queues.take(Order::Arrival, 10, first_is_known)), [("a/0".to_owned(), 1)]);
     }
 }

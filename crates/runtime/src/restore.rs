@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use settle_engine::{FOLD_VERSION, Stage};
-use settle_log::{PollLimit, Reader, TopicPartition};
+use settle_log::{PollLimit, Reader, Record, TopicPartition};
+use settle_schema::Schemas;
 
 use crate::codec::{StageCodec, unsigned_offset};
 use crate::error::Error;
@@ -68,6 +69,7 @@ impl Restore {
         &mut self,
         reader: &mut dyn Reader,
         partition: &mut Partition<S>,
+        schemas: &mut Schemas,
     ) -> Result<bool, Error> {
         match &mut self.step {
             Step::Offsets => Ok(false),
@@ -77,7 +79,7 @@ impl Restore {
                 self.step = Step::Tail { committed, end };
                 Ok(partition.journal_next_offset >= end)
             }
-            Step::Tail { end, .. } => fold_some(reader, partition, *end),
+            Step::Tail { end, .. } => fold_some(reader, partition, *end, schemas, STEP_TIMEOUT),
         }
     }
 
@@ -128,23 +130,30 @@ fn journal_end<S: StageCodec>(reader: &mut dyn Reader, partition: &Partition<S>)
     Ok(end)
 }
 
-fn fold_some<S: StageCodec>(
+/// Folds the next committed records of the journal up to `end`, a bounded number of them; true when the end is reached.
+pub(crate) fn fold_some<S: StageCodec>(
     reader: &mut dyn Reader,
     partition: &mut Partition<S>,
     end: u64,
+    schemas: &mut Schemas,
+    timeout: Duration,
 ) -> Result<bool, Error> {
     let from = partition.journal_next_offset;
     if from >= end {
         return Ok(true);
     }
-    let batch = reader.read(&partition.journal, from, STEP_LIMIT, STEP_TIMEOUT)?;
+    let batch = reader.read(&partition.journal, from, STEP_LIMIT, timeout)?;
     if batch.next_offset == from {
+        return Ok(false);
+    }
+    // All of them are asked for before the first is waited for.
+    if !batch.records.iter().map(value_of).all(|value| schemas.is_ready(value)) {
         return Ok(false);
     }
     let mut events = Vec::with_capacity(batch.records.len());
     for record in &batch.records {
-        let value = record.value.as_deref().unwrap_or_default();
-        let event = S::decode_event(value).map_err(|error| Error::Journal {
+        let Ok(decoded) = S::decode_event(value_of(record), schemas) else { return Ok(false) };
+        let event = decoded.map_err(|error| Error::Journal {
             partition: partition.journal.clone(),
             offset: record.offset,
             what: error.to_string(),
@@ -154,6 +163,10 @@ fn fold_some<S: StageCodec>(
     fold_all(partition, &events)?;
     partition.persist(batch.next_offset)?;
     Ok(partition.journal_next_offset >= end)
+}
+
+fn value_of(record: &Record) -> &[u8] {
+    record.value.as_deref().unwrap_or_default()
 }
 
 fn fold_all<S: StageCodec>(partition: &mut Partition<S>, events: &[(u64, S::Event)]) -> Result<(), Error> {

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use settle_engine::{Output, Payload, Placement};
 use settle_log::{Header, OutputRecord, TopicName, TransactionalProducer, partition_for_key};
+use settle_schema::{WireIds, encode_with};
 use settle_types::Timestamp;
 use settle_types::topic::header;
 
@@ -33,14 +34,15 @@ pub(crate) struct Content {
 pub(crate) struct Transaction {
     producer: Box<dyn TransactionalProducer>,
     topics: TopicCounts,
+    ids: WireIds,
     content: Option<Content>,
     value: Vec<u8>,
 }
 
 impl Transaction {
-    /// No transaction is open yet.
-    pub(crate) fn new(producer: Box<dyn TransactionalProducer>, topics: TopicCounts) -> Self {
-        Self { producer, topics, content: None, value: Vec::new() }
+    /// No transaction is open yet. Records are written under these schema ids.
+    pub(crate) fn new(producer: Box<dyn TransactionalProducer>, topics: TopicCounts, ids: WireIds) -> Self {
+        Self { producer, topics, ids, content: None, value: Vec::new() }
     }
 
     /// What the open transaction holds; none if none is open.
@@ -64,11 +66,11 @@ impl Transaction {
         now: Timestamp,
         key: Option<&[u8]>,
         trace: &[Header],
-        encode: impl FnOnce(&mut Vec<u8>),
+        encode: impl FnOnce(&WireIds, &mut Vec<u8>),
     ) -> Result<(), Error> {
         let mut value = std::mem::take(&mut self.value);
         value.clear();
-        encode(&mut value);
+        encode(&self.ids, &mut value);
         let written = self.write(topic, partition, now, key, Some(&value), trace);
         self.value = value;
         written
@@ -94,19 +96,19 @@ impl Transaction {
         value.clear();
         let written = match &output.payload {
             Payload::Approved(record) => {
-                settle_schema::encode(record, &mut value);
+                encode_with(&self.ids, record, &mut value);
                 self.write(output.topic, partition, now, key, Some(&value), trace)
             }
             Payload::Result(record) => {
-                settle_schema::encode(record, &mut value);
+                encode_with(&self.ids, record, &mut value);
                 self.write(output.topic, partition, now, key, Some(&value), trace)
             }
             Payload::Ledger(record) => {
-                settle_schema::encode(record, &mut value);
+                encode_with(&self.ids, record, &mut value);
                 self.write(output.topic, partition, now, key, Some(&value), trace)
             }
             Payload::Payout(record) => {
-                settle_schema::encode(record, &mut value);
+                encode_with(&self.ids, record, &mut value);
                 self.write(output.topic, partition, now, key, Some(&value), trace)
             }
             Payload::DeadLetter { value, headers } => {

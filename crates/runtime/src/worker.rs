@@ -17,6 +17,7 @@ use settle_engine::{Input, Stage};
 use settle_log::{
     AssignmentChange, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Reader, Record, TopicName,
 };
+use settle_schema::{PendingSchema, Schemas};
 use settle_store::Resources;
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
@@ -26,9 +27,12 @@ use crate::codec::{StageCodec, position, signed_offset};
 use crate::error::Error;
 use crate::health::{Health, Step};
 use crate::monitor::{AbortReason, GivenUp, WorkerMonitor};
+use crate::opening::Opening;
 use crate::partition::Partition;
-use crate::queue::{Order, Queues};
+use crate::queue::{Next, Order, Queues};
 use crate::restore::Restore;
+use crate::snapshots::{Schedule, Snapshots};
+use crate::standby::Standby;
 use crate::stats::Stats;
 use crate::transaction::{TopicCounts, Transaction, trace_of};
 
@@ -88,6 +92,9 @@ impl Default for WorkerOptions {
 pub(crate) struct Shared {
     pub(crate) log: Arc<dyn Log>,
     pub(crate) resources: Resources,
+    /// Each worker takes a copy of its own.
+    pub(crate) schemas: Schemas,
+    pub(crate) snapshots: Option<Arc<Snapshots>>,
     pub(crate) clock: Arc<dyn WallClock>,
     pub(crate) stats: Arc<Stats>,
     pub(crate) health: Arc<Health>,
@@ -106,6 +113,8 @@ enum Flow {
 }
 
 enum Slot<S: StageCodec> {
+    /// Its store is being opened; perhaps a snapshot is fetched.
+    Opening(Opening),
     Restoring(Box<Partition<S>>, Restore),
     Ready(Box<Partition<S>>),
 }
@@ -145,6 +154,8 @@ impl IdlePeers {
 pub struct Worker<S: StageCodec> {
     shared: Shared,
     monitor: WorkerMonitor,
+    standby: Option<Arc<Standby<S>>>,
+    snapshot_schedule: Schedule,
     group: String,
     transactional_id: String,
     activation: ConfigActivation,
@@ -153,6 +164,7 @@ pub struct Worker<S: StageCodec> {
     /// While partitions are restored.
     reader: Option<Box<dyn Reader>>,
     transaction: Transaction,
+    schemas: Schemas,
     /// The group has said what this worker owns, if only that it is nothing.
     has_joined: bool,
     slots: BTreeMap<u32, Slot<S>>,
@@ -187,17 +199,21 @@ impl<S: StageCodec> Worker<S> {
         })?;
         let producer = shared.log.producer(&transactional_id)?;
         let queues = Queues::new(shared.options.queue_records);
+        let schemas = shared.schemas.clone();
         monitor.rest();
         Ok(Self {
             shared,
             monitor,
+            standby: None,
+            snapshot_schedule: Schedule::default(),
             group,
             transactional_id,
             activation,
             partition_count,
             consumer,
             reader: None,
-            transaction: Transaction::new(producer, topics),
+            transaction: Transaction::new(producer, topics, *schemas.ids()),
+            schemas,
             has_joined: false,
             slots: BTreeMap::new(),
             queues,
@@ -206,6 +222,17 @@ impl<S: StageCodec> Worker<S> {
             reported_at: monotonic_now(),
             aborts_in_a_row: 0,
         })
+    }
+
+    /// Partitions of each input of the stage.
+    pub(crate) fn partition_count(&self) -> u32 {
+        self.partition_count
+    }
+
+    /// Gives partitions up to this standby, and takes them from there.
+    pub(crate) fn with_standby(mut self, standby: Option<Arc<Standby<S>>>) -> Self {
+        self.standby = standby;
+        self
     }
 
     /// Works until every input is at its end and all is committed, and the same holds for its peers; or until told to
@@ -235,7 +262,7 @@ impl<S: StageCodec> Worker<S> {
 
     /// True if nothing is left to do now. With more workers than partitions some own nothing, and that is all.
     fn is_idle(&self) -> bool {
-        self.has_joined && !self.has_restores() && self.queues.is_idle()
+        self.has_joined && !self.has_openings() && !self.has_restores() && self.queues.is_idle()
     }
 
     /// Works until told to stop; then commits what was decided.
@@ -297,6 +324,7 @@ impl<S: StageCodec> Worker<S> {
         for slot in self.slots.into_values() {
             match slot {
                 Slot::Restoring(partition, _) | Slot::Ready(partition) => partition.close()?,
+                Slot::Opening(_) => {}
             }
         }
         Ok(())
@@ -317,8 +345,7 @@ impl<S: StageCodec> Worker<S> {
         self.poll(wait)?;
         self.restore_a_step()?;
         self.monitor.enter(Step::Deciding);
-        let records = self.queues.take(self.order, self.shared.options.batch_records);
-        let batch = self.decode_and_prefetch(records)?;
+        let batch = self.take_batch()?;
         for (record, command) in batch {
             if self.process(&record, command)? == Flow::StartOver {
                 return Ok(());
@@ -330,6 +357,7 @@ impl<S: StageCodec> Worker<S> {
             let _ = self.commit()?;
         }
         self.flush_old_memtables()?;
+        self.make_snapshot()?;
         self.report()
     }
 
@@ -359,6 +387,27 @@ impl<S: StageCodec> Worker<S> {
             if let Slot::Ready(partition) = slot {
                 partition.flush_after(interval)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes a checkpoint of the partition that has waited longest for a snapshot, and has it sent. What
+    /// is in the store is committed (I1), whatever is open.
+    fn make_snapshot(&mut self) -> Result<(), Error> {
+        let Some(snapshots) = self.shared.snapshots.clone() else { return Ok(()) };
+        let owned = self.ready_numbers();
+        let Some(number) = self.snapshot_schedule.most_overdue(&owned, snapshots.interval()) else {
+            return Ok(());
+        };
+        let Some(permit) = snapshots.permit() else { return Ok(()) };
+        let now = self.shared.clock.now();
+        let began = monotonic_now();
+        let partition = ready(&mut self.slots, number);
+        if !self.snapshot_schedule.begin(number, partition.stored_next_offset()) {
+            return Ok(());
+        }
+        if let Some(checkpoint) = partition.checkpoint(&permit.folder(), now)? {
+            permit.send(S::NAME, number, checkpoint, began);
         }
         Ok(())
     }
@@ -412,39 +461,23 @@ impl<S: StageCodec> Worker<S> {
         self.slots.values().any(|slot| matches!(slot, Slot::Restoring(..)))
     }
 
+    fn has_openings(&self) -> bool {
+        self.slots.values().any(|slot| matches!(slot, Slot::Opening(_)))
+    }
+
     fn ready_numbers(&self) -> Vec<u32> {
         let ready = self.slots.iter().filter(|(_, slot)| matches!(slot, Slot::Ready(_)));
         ready.map(|(number, _)| *number).collect()
     }
 
     fn ready(&mut self, number: u32) -> &mut Partition<S> {
-        match self.slots.get_mut(&number) {
-            Some(Slot::Ready(partition)) => partition,
-            // I5: no queue is open before the restore has ended, so that no record gets here.
-            _ => panic!("I5: partition {number} is used before its restore has ended"),
-        }
+        ready(&mut self.slots, number)
     }
 
-    /// Decodes records and fetches, in few large reads, what their decisions will look at. A record that was
-    /// decided before is dropped (I4).
-    fn decode_and_prefetch(&mut self, records: Vec<Record>) -> Result<Vec<(Record, S::Command)>, Error> {
+    /// Takes the next records, decodes them and fetches, in few large reads, what their decisions will look at.
+    fn take_batch(&mut self) -> Result<Vec<(Record, S::Command)>, Error> {
+        let batch = self.take_and_decode();
         let wall = self.shared.clock.now();
-        let partition_count = self.partition_count;
-        let mut batch = Vec::with_capacity(records.len());
-        let mut skipped = 0;
-        for record in records {
-            let partition = self.ready(record.partition);
-            if signed_offset(record.offset) < partition.meta.position(&record.topic) {
-                skipped += 1;
-                continue;
-            }
-            let config = partition.config().expect("a ready partition has a configuration");
-            let command = S::decode(&record, config, partition_count);
-            batch.push((record, command));
-        }
-        if skipped > 0 {
-            self.monitor.skipped(skipped);
-        }
         for number in self.ready_numbers() {
             let mut commands = batch
                 .iter()
@@ -458,6 +491,28 @@ impl<S: StageCodec> Worker<S> {
             partition.prefetch(commands, now)?;
         }
         Ok(batch)
+    }
+
+    /// A record that was decided before is dropped (I4). One whose schema is not known yet waits.
+    fn take_and_decode(&mut self) -> Vec<(Record, S::Command)> {
+        let Self { queues, slots, schemas, partition_count, .. } = self;
+        let mut skipped = 0;
+        let batch = queues.take(self.order, self.shared.options.batch_records, |record| {
+            let partition = ready(slots, record.partition);
+            if signed_offset(record.offset) < partition.meta.position(&record.topic) {
+                skipped += 1;
+                return Next::Dropped;
+            }
+            let config = partition.config().expect("a ready partition has a configuration");
+            match S::decode(record, config, *partition_count, schemas) {
+                Ok(command) => Next::Taken(command),
+                Err(PendingSchema { .. }) => Next::Waits,
+            }
+        });
+        if skipped > 0 {
+            self.monitor.skipped(skipped);
+        }
+        batch
     }
 
     /// Decides one record, after the timers that its time sets off.
@@ -547,14 +602,22 @@ impl<S: StageCodec> Worker<S> {
             let now = S::envelope(event).now;
             let key = S::journal_key(event, input.as_ref());
             // I3: an event goes to the journal partition with the number of its input partition.
-            self.transaction.write_event(S::JOURNAL, number, now, key.as_deref(), trace, |value| {
-                S::encode(event, value);
+            self.transaction.write_event(S::JOURNAL, number, now, key.as_deref(), trace, |ids, value| {
+                S::encode(event, ids, value);
             })?;
             for output in S::project(event, input.as_ref()) {
                 self.transaction.write_output(&output, number, now, trace, source_headers)?;
             }
         }
         Ok(())
+    }
+}
+
+fn ready<S: StageCodec>(slots: &mut BTreeMap<u32, Slot<S>>, number: u32) -> &mut Partition<S> {
+    match slots.get_mut(&number) {
+        Some(Slot::Ready(partition)) => partition,
+        // I5: no queue is open before the restore has ended, so that no record gets here.
+        _ => panic!("I5: partition {number} is used before its restore has ended"),
     }
 }
 

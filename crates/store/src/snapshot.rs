@@ -114,6 +114,19 @@ impl SnapshotRepository {
         Ok(names.iter().map(KeptSnapshot::of).collect())
     }
 
+    /// Another journal topic of this partition that snapshots were made from, if there is one: the journal of this
+    /// name was made anew.
+    pub fn another_journal(
+        &self,
+        identity: Identity<'_>,
+        topic_identity: &str,
+    ) -> Result<Option<String>, Error> {
+        let own = Line::new(identity, topic_identity).directory();
+        let lines = self.objects.list(&Line::directory_of_all(identity))?;
+        let other = lines.prefixes.iter().find(|line| **line != own);
+        Ok(other.and_then(|line| line.filename()).map(str::to_owned))
+    }
+
     fn newest_first(&self, line: &Line) -> Result<Vec<ManifestName>, Error> {
         let level = self.objects.list(&line.directory())?;
         let names = level.objects.iter().filter_map(ManifestName::parse);

@@ -12,6 +12,7 @@ use settle_ingest::generate::{Traffic, TrafficOptions};
 use settle_log::Log;
 use settle_runtime::clock::{SystemClock, monotonic_now};
 use settle_runtime::{Pipeline, RunMode, StageSelection, Stats};
+use settle_schema::Schemas;
 use settle_store::Resources;
 use settle_types::CurrencyTable;
 
@@ -93,7 +94,7 @@ fn produce(log: &Arc<dyn Log>, arguments: &DemoArguments) -> anyhow::Result<()> 
         arguments.data_dir.display()
     ));
     let progress = bar(arguments.payments, "requests");
-    let mut sink = Sink::new(log, None)?;
+    let mut sink = Sink::new(log, Schemas::built_in(), None)?;
     let options =
         TrafficOptions { payments: arguments.payments, seed: arguments.seed, ..TrafficOptions::default() };
     for generated in Traffic::new(options) {

@@ -2,6 +2,7 @@
 //!
 //! Ids are looked for in every partition: whoever asks at night has an id, not its partition.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -20,13 +21,15 @@ use settle_types::{Currency, CurrencyTable, Minor, topic};
 
 use crate::args::{Common, InspectCommand, OutputFormat};
 use crate::output::{self, Sheet, count};
+use crate::schemas::RecordReader;
 use crate::{Ended, open, settings};
 
 /// Runs `settle inspect`.
 pub(crate) fn run(common: &Common, command: &InspectCommand) -> anyhow::Result<Ended> {
     let config = settings::load(common)?;
     let log = open::log_read_only(&config)?;
-    let view = View { currencies: CurrencyTable::with_overrides(&config.currencies), config, log };
+    let records = RefCell::new(RecordReader::open(&config)?);
+    let view = View { currencies: CurrencyTable::with_overrides(&config.currencies), config, log, records };
     let found = match command {
         InspectCommand::Key { key, merchant, format } => view.key(key, merchant.as_deref(), *format)?,
         InspectCommand::Payment { id, format } => view.payment(id, *format)?,
@@ -45,6 +48,7 @@ struct View {
     config: Config,
     currencies: CurrencyTable,
     log: std::sync::Arc<dyn Log>,
+    records: RefCell<RecordReader>,
 }
 
 impl View {
@@ -176,8 +180,7 @@ impl View {
         let mut sheet =
             Sheet::new("Ledger entries", &["transaction", "posting", "account", "side", "amount"], 4);
         open::read_topic(&*self.log, topic::LEDGER_TRANSACTIONS, |record| {
-            let transaction: LedgerTransaction =
-                settle_schema::decode(record.value.as_deref().unwrap_or_default())?;
+            let transaction: LedgerTransaction = self.records.borrow_mut().value(record)?;
             if transaction.decision_id.as_ref() != Some(decision) {
                 return Ok(());
             }

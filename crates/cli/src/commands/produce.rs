@@ -8,13 +8,14 @@ use settle_ingest::generate::{Generated, Traffic, TrafficOptions};
 use settle_ingest::{Format, Mapping, RejectsFile, Requests};
 use settle_log::{Log, OutputRecord, TopicName, TransactionalProducer, partition_for_key};
 use settle_runtime::clock::monotonic_now;
+use settle_schema::{BuiltIn, Schemas};
 use settle_types::request::PaymentRequested;
 use settle_types::{CurrencyTable, topic};
 
 use crate::args::{Common, InputFormat, ProduceArguments};
 use crate::failure::usage;
 use crate::output::{self, count};
-use crate::{Ended, open, settings};
+use crate::{Ended, open, schemas, settings};
 
 /// Requests of one transaction, at most.
 const REQUESTS_PER_COMMIT: u64 = 10_000;
@@ -26,7 +27,8 @@ const FAR_AHEAD_MS: i64 = 100 * 86_400_000;
 pub(crate) fn run(common: &Common, arguments: &ProduceArguments) -> anyhow::Result<Ended> {
     let config = settings::load(common)?;
     let log = open::log_with_topics(&config)?;
-    let mut sink = Sink::new(&log, arguments.rate)?;
+    let schemas = schemas::to_write(schemas::registry(&config)?.as_ref(), &[BuiltIn::PaymentRequested])?;
+    let mut sink = Sink::new(&log, schemas, arguments.rate)?;
     let currencies = CurrencyTable::with_overrides(&config.currencies);
     let rejected = match (&arguments.input, arguments.generate) {
         (Some(input), _) => from_file(&mut sink, input, arguments, &currencies)?,
@@ -95,6 +97,7 @@ pub(crate) struct Sink {
     producer: Box<dyn TransactionalProducer>,
     topic: TopicName,
     partitions: u32,
+    schemas: Schemas,
     value: Vec<u8>,
     in_transaction: u64,
     last_timestamp_ms: Option<i64>,
@@ -106,11 +109,12 @@ pub(crate) struct Sink {
 
 impl Sink {
     /// Writes to payments.requested; `rate` in requests per second.
-    pub(crate) fn new(log: &Arc<dyn Log>, rate: Option<u32>) -> anyhow::Result<Self> {
+    pub(crate) fn new(log: &Arc<dyn Log>, schemas: Schemas, rate: Option<u32>) -> anyhow::Result<Self> {
         Ok(Self {
             producer: log.producer("settle-produce")?,
             topic: topic::REQUESTED.into(),
             partitions: open::partition_count(&**log, topic::REQUESTED)?,
+            schemas,
             value: Vec::new(),
             in_transaction: 0,
             last_timestamp_ms: None,
@@ -138,7 +142,7 @@ impl Sink {
         self.last_timestamp_ms = Some(timestamp_ms);
         let mut value = std::mem::take(&mut self.value);
         value.clear();
-        settle_schema::encode(request, &mut value);
+        self.schemas.encode(request, &mut value);
         let key = request.debtor_account.as_str().as_bytes();
         let written = self.record(key, &value, timestamp_ms);
         self.value = value;

@@ -9,12 +9,13 @@ use settle_config::Config;
 use settle_runtime::clock::{SystemClock, monotonic_now};
 use settle_runtime::health::{Watchdog, end_process};
 use settle_runtime::{Pipeline, RunMode, StageSelection, StatsSnapshot};
+use settle_schema::{BuiltIn, Registry};
 use settle_store::Resources;
 
 use crate::args::{Common, OutputFormat, RunArguments, StageName};
 use crate::failure::usage;
 use crate::output::{self, Sheet, count};
-use crate::{Ended, http, open, settings, signals};
+use crate::{Ended, http, open, schemas, settings, signals};
 
 /// Runs `settle run`.
 pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<Ended> {
@@ -29,8 +30,15 @@ pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<E
     let resources = Resources::new(settings::store_options(&config))?;
     let exposition = config.http.listen.as_ref().map(|_| http::Exposition::install()).transpose()?;
     tracing::info!(log = log.describe(), workers = options.workers, ?stages, "starting");
-    let pipeline = Pipeline::new(log, resources.clone(), Arc::new(SystemClock), options);
-    let _server = serve_http(&config, &pipeline, exposition, resources)?;
+    let registry = schemas::registry(&config)?;
+    let schemas = schemas::to_write(registry.as_ref(), &BuiltIn::ALL)?;
+    let mut pipeline = Pipeline::new(log, resources.clone(), Arc::new(SystemClock), options)
+        .with_schemas(schemas)
+        .with_standby(config.standby.enabled);
+    if let Some(snapshots) = open::snapshots(&config)? {
+        pipeline = pipeline.with_snapshots(snapshots);
+    }
+    let _server = serve_http(&config, &pipeline, exposition, resources, registry)?;
     let stuck_after = Duration::from_millis(config.worker.stuck_after_ms);
     let _watchdog = Watchdog::start(pipeline.health(), stuck_after, end_process)?;
     let stop = pipeline.stop_flag();
@@ -53,6 +61,7 @@ fn serve_http(
     pipeline: &Pipeline,
     exposition: Option<http::Exposition>,
     resources: Resources,
+    registry: Option<Registry>,
 ) -> anyhow::Result<Option<http::Server>> {
     let (Some(listen), Some(exposition)) = (&config.http.listen, exposition) else { return Ok(None) };
     let address = listen.parse().map_err(|_| {
@@ -65,7 +74,12 @@ fn serve_http(
         health: pipeline.health(),
         exposition,
         stuck_after: LIVE_WITHIN,
-        sample: Box::new(move || settle_runtime::metrics::record_memory(resources.memory_use())),
+        sample: Box::new(move || {
+            settle_runtime::metrics::record_memory(resources.memory_use());
+            if let Some(registry) = &registry {
+                settle_runtime::metrics::record_registry(&registry.status());
+            }
+        }),
     };
     Ok(Some(http::Server::start(address, endpoints)?))
 }

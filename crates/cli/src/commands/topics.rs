@@ -11,6 +11,7 @@ use settle_log::Log;
 use settle_types::topic;
 
 use crate::args::{Common, TopicsCommand};
+use crate::schemas::RecordReader;
 use crate::{Ended, open, settings, telemetry};
 
 /// Runs `settle topics`.
@@ -25,7 +26,9 @@ pub(crate) fn run(common: &Common, command: &TopicsCommand) -> anyhow::Result<En
             list::on_kafka(&*open::log_read_only(config)?, *format)
         }
         TopicsCommand::List { format } => list::embedded(&*open::log_read_only(config)?, *format),
-        TopicsCommand::Tail(arguments) => tail::tail(&*open::log_read_only(config)?, arguments),
+        TopicsCommand::Tail(arguments) => {
+            tail::tail(&*open::log_read_only(config)?, &mut RecordReader::open(config)?, arguments)
+        }
     }
 }
 

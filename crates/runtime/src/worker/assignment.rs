@@ -1,13 +1,12 @@
 //! Partitions come and go: their stores are opened, restored step by step, read, and given up.
 
 use settle_log::TopicPartition;
-use settle_store::{Identity, Store};
 
 use super::{Slot, Worker};
 use crate::codec::StageCodec;
 use crate::error::Error;
 use crate::health::Step;
-use crate::partition::Partition;
+use crate::opening::{Opening, journal_identity};
 use crate::restore::{Restore, inputs};
 
 impl<S: StageCodec> Worker<S> {
@@ -17,51 +16,51 @@ impl<S: StageCodec> Worker<S> {
         if numbers.is_empty() {
             return Ok(());
         }
-        let journal_identity = self.journal_identity()?;
+        let journal_identity = journal_identity::<S>(&self.shared)?;
         for number in numbers {
-            self.monitor.enter(Step::OpeningStore);
-            let store = self.open_store(*number)?;
-            let partition = Box::new(Partition::new(*number, Box::new(store), journal_identity.clone())?);
-            self.slots.insert(*number, Slot::Restoring(partition, Restore::begin()));
+            let warm = self.standby.as_ref().and_then(|standby| standby.take(*number));
+            let slot = match warm {
+                Some(partition) => Slot::Restoring(partition, Restore::begin()),
+                None => Slot::Opening(Opening::begin::<S>(&self.shared, *number, journal_identity.clone())),
+            };
+            self.slots.insert(*number, slot);
         }
         Ok(())
     }
 
-    /// What tells the journal from another topic that had its name.
-    fn journal_identity(&self) -> Result<String, Error> {
-        let found = self.shared.log.topic_settings(&[S::JOURNAL])?.into_iter().next();
-        let found = found.ok_or_else(|| settle_log::Error::UnknownTopic { topic: S::JOURNAL.to_owned() })?;
-        Ok(found.identity)
-    }
-
-    /// Opens a partition's store. One that this build cannot read, or that is damaged, is built again from the
-    /// journal, as long as the journal is whole.
-    fn open_store(&self, number: u32) -> Result<Store<S::Row>, Error> {
-        let folder = self.shared.options.state_directory.join(S::NAME).join(number.to_string());
-        let identity =
-            Identity { stage: S::NAME, partition: number, fold_version: settle_engine::FOLD_VERSION };
-        match Store::open(&folder, &self.shared.resources, identity) {
-            Err(error) if error.is_cured_by_rebuild() => {
-                let journal = TopicPartition::new(S::JOURNAL, number);
-                let is_whole = self.shared.log.reader()?.start_offset(&journal)? == 0;
-                if !is_whole {
-                    return Err(error.into());
-                }
-                tracing::warn!(%journal, %error, "the store is built again from the journal");
-                Store::<S::Row>::destroy(&folder)?;
-                Ok(Store::open(&folder, &self.shared.resources, identity)?)
-            }
-            opened => Ok(opened?),
+    /// Opens what can be opened; a snapshot may be on its way.
+    fn open_stores(&mut self) -> Result<(), Error> {
+        if !self.has_openings() {
+            return Ok(());
         }
+        self.monitor.enter(Step::OpeningStore);
+        for slot in self.slots.values_mut() {
+            if let Slot::Opening(opening) = slot
+                && let Some(partition) = opening.poll(&self.shared)?
+            {
+                *slot = Slot::Restoring(partition, Restore::begin());
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn give_up(&mut self, numbers: &[u32]) -> Result<(), Error> {
         self.monitor.enter(Step::ClosingStore);
         for number in numbers {
             self.queues.close(*number);
-            match self.slots.remove(number) {
-                Some(Slot::Restoring(partition, _) | Slot::Ready(partition)) => partition.close()?,
-                None => {}
+            let partition = match self.slots.remove(number) {
+                Some(Slot::Restoring(partition, _) | Slot::Ready(partition)) => Some(partition),
+                Some(Slot::Opening(_)) | None => None,
+            };
+            match (&self.standby, partition) {
+                (Some(standby), Some(mut partition)) => {
+                    // What was not committed is not part of it.
+                    partition.roll_back()?;
+                    standby.give_back(*number, Some(partition));
+                }
+                (Some(standby), None) => standby.give_back(*number, None),
+                (None, Some(partition)) => partition.close()?,
+                (None, None) => {}
             }
         }
         Ok(())
@@ -69,6 +68,7 @@ impl<S: StageCodec> Worker<S> {
 
     /// Advances each restore by one bounded step; a partition that is done starts to read.
     pub(super) fn restore_a_step(&mut self) -> Result<(), Error> {
+        self.open_stores()?;
         if !self.has_restores() {
             self.reader = None;
             return Ok(());
@@ -82,7 +82,7 @@ impl<S: StageCodec> Worker<S> {
                 none => none.insert(self.shared.log.reader()?),
             };
             let before = partition.journal_next_offset;
-            let is_done = restore.advance(&mut **reader, partition)?;
+            let is_done = restore.advance(&mut **reader, partition, &mut self.schemas)?;
             self.monitor.restore_stepped(
                 number,
                 partition.journal_next_offset - before,

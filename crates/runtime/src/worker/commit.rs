@@ -17,7 +17,7 @@ impl<S: StageCodec> Worker<S> {
         let is_full = content.inputs >= options.commit_records || content.bytes >= options.commit_bytes;
         let has_many_rows = self.slots.values().any(|slot| match slot {
             Slot::Ready(partition) => partition.cached_rows() > options.cached_rows,
-            Slot::Restoring(..) => false,
+            Slot::Opening(_) | Slot::Restoring(..) => false,
         });
         if is_full || has_many_rows { self.commit() } else { Ok(Flow::GoOn) }
     }
@@ -117,6 +117,10 @@ impl<S: StageCodec> Worker<S> {
             self.queues.close(number);
             let mut partition = match slot {
                 Slot::Restoring(partition, _) | Slot::Ready(partition) => partition,
+                Slot::Opening(opening) => {
+                    self.slots.insert(number, Slot::Opening(opening));
+                    continue;
+                }
             };
             partition.roll_back()?;
             self.monitor.restore_began(number, 0);

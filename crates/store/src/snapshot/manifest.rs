@@ -227,8 +227,15 @@ impl Line {
             "" => NO_IDENTITY,
             identity => identity,
         };
-        let partition = self.partition.to_string();
-        let parts = [MANIFESTS, &self.stage, &partition, topic];
+        let identity =
+            Identity { stage: &self.stage, partition: self.partition, fold_version: self.fold_version };
+        Self::directory_of_all(identity).join(PathPart::from(topic))
+    }
+
+    /// Where the manifests of all lines of a partition are.
+    pub(super) fn directory_of_all(identity: Identity<'_>) -> ObjectPath {
+        let partition = identity.partition.to_string();
+        let parts = [MANIFESTS, identity.stage, &partition];
         parts.into_iter().map(PathPart::from).collect()
     }
 }

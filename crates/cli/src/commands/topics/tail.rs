@@ -8,6 +8,7 @@ use settle_types::Timestamp;
 
 use crate::args::{OutputFormat, TailArguments};
 use crate::failure::usage;
+use crate::schemas::RecordReader;
 use crate::{Ended, open, output};
 
 /// How long `--follow` waits for records of one partition before it looks at the next.
@@ -17,7 +18,11 @@ const FOLLOW_WAIT: Duration = Duration::from_millis(100);
 const STEP_GROWTH: u64 = 4;
 
 /// Prints the records of a topic, partition by partition.
-pub(super) fn tail(log: &dyn Log, arguments: &TailArguments) -> anyhow::Result<Ended> {
+pub(super) fn tail(
+    log: &dyn Log,
+    records: &mut RecordReader,
+    arguments: &TailArguments,
+) -> anyhow::Result<Ended> {
     let partitions = open::partition_count(log, &arguments.topic)?;
     if let Some(partition) = arguments.partition.filter(|partition| *partition >= partitions) {
         let message = format!("--partition {partition}: the topic has partitions 0 to {}", partitions - 1);
@@ -29,7 +34,7 @@ pub(super) fn tail(log: &dyn Log, arguments: &TailArguments) -> anyhow::Result<E
     loop {
         for (partition, next_offset) in &mut positions {
             let print = |record: &Record| {
-                output::data(line(record, arguments.format));
+                output::data(line(record, records, arguments.format)?);
                 Ok(())
             };
             *next_offset = open::read_partition(&mut *reader, partition, *next_offset, print)?;
@@ -93,12 +98,12 @@ fn last_records(
 }
 
 /// A record as a line. JSON is put together by hand around the value's own JSON, whose field order is kept.
-fn line(record: &Record, format: OutputFormat) -> String {
+fn line(record: &Record, records: &mut RecordReader, format: OutputFormat) -> anyhow::Result<String> {
     let position = format!("{}/{}@{}", record.topic, record.partition, record.offset);
     let key = record.key.as_deref().map(String::from_utf8_lossy);
-    let value = value_json(record);
+    let value = value_json(record, records)?;
     let timestamp = Timestamp::from_millis(record.timestamp_ms).unwrap_or_default();
-    match format {
+    Ok(match format {
         OutputFormat::Human => {
             let headers: String = record
                 .headers
@@ -124,16 +129,16 @@ fn line(record: &Record, format: OutputFormat) -> String {
                 quoted(&timestamp.to_string()),
             )
         }
-    }
+    })
 }
 
 /// The value as JSON; bytes that are no known record as `{"undecodable_hex": ...}`.
-fn value_json(record: &Record) -> String {
-    let Some(value) = &record.value else { return "null".to_owned() };
-    settle_schema::to_json_string(value).unwrap_or_else(|_| {
+fn value_json(record: &Record, records: &mut RecordReader) -> anyhow::Result<String> {
+    let Some(value) = &record.value else { return Ok("null".to_owned()) };
+    Ok(records.json(value)?.unwrap_or_else(|_| {
         let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
         format!(r#"{{"undecodable_hex":"{hex}"}}"#)
-    })
+    }))
 }
 
 #[cfg(test)]
