@@ -10,10 +10,15 @@ mod error;
 pub mod health;
 pub mod metrics;
 mod monitor;
+#[cfg(feature = "mutations")]
+#[doc(hidden)]
+pub mod mutations;
 mod partition;
 mod pipeline;
 mod queue;
 mod restore;
+#[doc(hidden)]
+pub mod simulation;
 mod stats;
 mod topics;
 mod transaction;

@@ -1,7 +1,7 @@
 //! Partitions come and go: their stores are opened, restored step by step, read, and given up.
 
 use settle_log::TopicPartition;
-use settle_store::{Identity, Store};
+use settle_store::{Identity, StateStore};
 
 use super::{Slot, Worker};
 use crate::codec::StageCodec;
@@ -21,7 +21,8 @@ impl<S: StageCodec> Worker<S> {
         for number in numbers {
             self.monitor.enter(Step::OpeningStore);
             let store = self.open_store(*number)?;
-            let partition = Box::new(Partition::new(*number, Box::new(store), journal_identity.clone())?);
+            let moment = self.shared.clock.monotonic();
+            let partition = Box::new(Partition::new(*number, store, journal_identity.clone(), moment)?);
             self.slots.insert(*number, Slot::Restoring(partition, Restore::begin()));
         }
         Ok(())
@@ -36,11 +37,11 @@ impl<S: StageCodec> Worker<S> {
 
     /// Opens a partition's store. One that this build cannot read, or that is damaged, is built again from the
     /// journal, as long as the journal is whole.
-    fn open_store(&self, number: u32) -> Result<Store<S::Row>, Error> {
+    fn open_store(&self, number: u32) -> Result<Box<dyn StateStore<S::Row>>, Error> {
         let folder = self.shared.options.state_directory.join(S::NAME).join(number.to_string());
         let identity =
             Identity { stage: S::NAME, partition: number, fold_version: settle_engine::FOLD_VERSION };
-        match Store::open(&folder, &self.shared.resources, identity) {
+        match settle_store::open(&folder, &self.shared.resources, identity) {
             Err(error) if error.is_cured_by_rebuild() => {
                 let journal = TopicPartition::new(S::JOURNAL, number);
                 let is_whole = self.shared.log.reader()?.start_offset(&journal)? == 0;
@@ -48,8 +49,8 @@ impl<S: StageCodec> Worker<S> {
                     return Err(error.into());
                 }
                 tracing::warn!(%journal, %error, "the store is built again from the journal");
-                Store::<S::Row>::destroy(&folder)?;
-                Ok(Store::open(&folder, &self.shared.resources, identity)?)
+                settle_store::destroy::<S::Row>(&folder, &self.shared.resources)?;
+                Ok(settle_store::open(&folder, &self.shared.resources, identity)?)
             }
             opened => Ok(opened?),
         }
@@ -111,6 +112,8 @@ impl<S: StageCodec> Worker<S> {
         if inputs.is_empty() {
             return Ok(());
         }
+        #[cfg(feature = "mutations")]
+        self.ends_too_early()?;
         // None: a transaction is open that may still change them.
         let Some(committed) = self.consumer.committed_offsets(&inputs)? else { return Ok(()) };
         for slot in self.slots.values_mut() {
@@ -138,5 +141,23 @@ impl<S: StageCodec> Worker<S> {
         let activation = self.activation.clone();
         let events = self.ready(number).activate(&activation, wall)?;
         self.produce(number, &events, None, &[])
+    }
+}
+
+#[cfg(feature = "mutations")]
+impl<S: StageCodec> Worker<S> {
+    /// The journals' ends, before the group's offsets are known.
+    fn ends_too_early(&mut self) -> Result<(), Error> {
+        use crate::mutations::{Mutation, is};
+        if !is(Mutation::EndBeforeOffsets) {
+            return Ok(());
+        }
+        let mut reader = self.shared.log.reader()?;
+        for slot in self.slots.values_mut() {
+            if let Slot::Restoring(partition, restore) = slot {
+                restore.take_end_too_early(reader.end_offset(&partition.journal)?);
+            }
+        }
+        Ok(())
     }
 }
