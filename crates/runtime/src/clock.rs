@@ -8,6 +8,11 @@ use settle_types::Timestamp;
 pub trait WallClock: Send + Sync {
     /// The time in UTC.
     fn now(&self) -> Timestamp;
+
+    /// A time for measuring how long something takes. A simulation has its own.
+    fn monotonic(&self) -> Instant {
+        monotonic_now()
+    }
 }
 
 /// The clock of the machine.

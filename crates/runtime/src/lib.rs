@@ -10,11 +10,16 @@ mod error;
 pub mod health;
 pub mod metrics;
 mod monitor;
+#[cfg(feature = "mutations")]
+#[doc(hidden)]
+pub mod mutations;
 mod opening;
 mod partition;
 mod pipeline;
 mod queue;
 mod restore;
+#[doc(hidden)]
+pub mod simulation;
 mod snapshots;
 mod standby;
 mod stats;

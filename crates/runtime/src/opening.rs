@@ -8,7 +8,6 @@ use std::{fs, io};
 
 use settle_engine::FOLD_VERSION;
 use settle_log::TopicPartition;
-use settle_store::{StateStore, Store};
 
 use crate::codec::StageCodec;
 use crate::error::Error;
@@ -72,14 +71,15 @@ impl Opening {
     /// The store that is here now; none if it cannot be used and another is on its way.
     fn open<S: StageCodec>(&mut self, shared: &Shared) -> Result<Option<Box<Partition<S>>>, Error> {
         let journal = TopicPartition::new(S::JOURNAL, self.wanted.partition);
-        let store = match Store::<S::Row>::open(&self.folder, &shared.resources, self.wanted.identity()) {
-            Ok(store) => store,
-            Err(error) if error.is_cured_by_rebuild() && !self.has_begun_anew => {
-                self.begin_anew::<S>(shared, &journal, error)?;
-                return Ok(None);
-            }
-            Err(error) => return Err(error.into()),
-        };
+        let store =
+            match settle_store::open::<S::Row>(&self.folder, &shared.resources, self.wanted.identity()) {
+                Ok(store) => store,
+                Err(error) if error.is_cured_by_rebuild() && !self.has_begun_anew => {
+                    self.begin_anew::<S>(shared, &journal, error)?;
+                    return Ok(None);
+                }
+                Err(error) => return Err(error.into()),
+            };
         if let Some(snapshots) = &shared.snapshots {
             let next = store.progress().map_or(0, |progress| progress.journal_next_offset);
             let start = shared.log.reader()?.start_offset(&journal)?;
@@ -94,7 +94,8 @@ impl Opening {
             snapshots.note(self.wanted.clone());
         }
         let identity = self.wanted.journal_identity.clone();
-        Partition::new(self.wanted.partition, Box::new(store), identity).map(Box::new).map(Some)
+        let partition = Partition::new(self.wanted.partition, store, identity, shared.clock.monotonic())?;
+        Ok(Some(Box::new(partition)))
     }
 
     /// A store that this build cannot read, or that is damaged, is built again: from a snapshot, or from the journal as
@@ -111,7 +112,7 @@ impl Opening {
         }
         tracing::warn!(%journal, %error, "the store is built again");
         if is_whole {
-            Store::<S::Row>::destroy(&self.folder)?;
+            settle_store::destroy::<S::Row>(&self.folder, &shared.resources)?;
         } else {
             self.set_aside()?;
         }

@@ -14,7 +14,6 @@ use settle_store::{Checkpoint, Progress, StateStore};
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
-use crate::clock::monotonic_now;
 use crate::codec::{StageCodec, signed_partition};
 use crate::error::Error;
 
@@ -46,6 +45,7 @@ impl<S: StageCodec> Partition<S> {
         number: u32,
         store: Box<dyn StateStore<S::Row>>,
         journal_identity: String,
+        opened_at: Instant,
     ) -> Result<Self, Error> {
         let journal = TopicPartition::new(S::JOURNAL, number);
         let stored = store.progress().map(|progress| progress.journal_topic_identity.as_str());
@@ -61,7 +61,7 @@ impl<S: StageCodec> Partition<S> {
             rows: Rows::default(),
             store,
             journal_identity,
-            flushed_at: monotonic_now(),
+            flushed_at: opened_at,
             config: None,
             next_due: Timestamp::MIN,
             first_put_since_due: Timestamp::MAX,
@@ -103,11 +103,32 @@ impl<S: StageCodec> Partition<S> {
         self.prefetch(std::iter::once(command), now)?;
         let (_, config) =
             self.config.as_ref().expect("a configuration is activated before anything is decided");
+        #[cfg(feature = "mutations")]
+        if crate::mutations::is(crate::mutations::Mutation::OverlayNotConsulted) {
+            let rows = self.stored_rows(command, now)?;
+            let events = S::decide(&rows, &self.meta, config, command, now);
+            events.iter().try_for_each(|event| self.fold(event))?;
+            return Ok(events);
+        }
         let events = S::decide(&self.rows, &self.meta, config, command, now);
         for event in &events {
             self.fold(event)?;
         }
         Ok(events)
+    }
+
+    /// What the store alone holds of what a command reads.
+    #[cfg(feature = "mutations")]
+    fn stored_rows(&self, command: &S::Command, now: Timestamp) -> Result<Rows<S::Row>, Error> {
+        let mut rows = Rows::default();
+        loop {
+            let mut missing = Vec::new();
+            S::keys(command, now, &rows, &mut missing);
+            if missing.is_empty() {
+                return Ok(rows);
+            }
+            self.store.load(&missing, &mut rows)?;
+        }
     }
 
     /// Activates a configuration, unless it is active already: the first thing that a ready partition does.
@@ -131,6 +152,12 @@ impl<S: StageCodec> Partition<S> {
     /// Folds an event into the overlay.
     pub(crate) fn fold(&mut self, event: &S::Event) -> Result<(), Error> {
         self.prefetch_events(std::iter::once(event))?;
+        #[cfg(feature = "mutations")]
+        if crate::mutations::is(crate::mutations::Mutation::OverlayTwice) {
+            let mut meta = self.meta.clone();
+            S::evolve(&mut self.rows, &mut meta, event);
+            self.prefetch_events(std::iter::once(event))?;
+        }
         S::evolve(&mut self.rows, &mut self.meta, event);
         if let Some(activation) = S::activated(event) {
             self.config = Some((activation.clone(), Self::prepare(activation)?));
@@ -247,6 +274,10 @@ impl<S: StageCodec> Partition<S> {
 
     /// Drops the overlay: the state is that of the store again.
     pub(crate) fn roll_back(&mut self) -> Result<(), Error> {
+        #[cfg(feature = "mutations")]
+        if crate::mutations::is(crate::mutations::Mutation::OverlayKept) && self.config.is_some() {
+            return Ok(());
+        }
         self.rows.clear();
         self.next_due = Timestamp::MIN;
         self.config = None;
@@ -270,17 +301,17 @@ impl<S: StageCodec> Partition<S> {
     }
 
     /// Bounds the tail that a crash leaves to replay, by volume.
-    pub(crate) fn flush_beyond(&mut self, max_unflushed_bytes: u64) -> Result<(), Error> {
+    pub(crate) fn flush_beyond(&mut self, max_unflushed_bytes: u64, moment: Instant) -> Result<(), Error> {
         if self.store.unflushed_bytes()? > max_unflushed_bytes {
-            self.flush()?;
+            self.flush(moment)?;
         }
         Ok(())
     }
 
     /// Bounds it by time: also for a partition to which little comes.
-    pub(crate) fn flush_after(&mut self, interval: Duration) -> Result<(), Error> {
-        if self.flushed_at.elapsed() >= interval {
-            self.flush()?;
+    pub(crate) fn flush_after(&mut self, interval: Duration, moment: Instant) -> Result<(), Error> {
+        if moment.saturating_duration_since(self.flushed_at) >= interval {
+            self.flush(moment)?;
         }
         Ok(())
     }
@@ -300,8 +331,8 @@ impl<S: StageCodec> Partition<S> {
         Ok((self.store.size_bytes()?, self.store.unflushed_bytes()?))
     }
 
-    fn flush(&mut self) -> Result<(), Error> {
-        self.flushed_at = monotonic_now();
+    fn flush(&mut self, moment: Instant) -> Result<(), Error> {
+        self.flushed_at = moment;
         if self.store.unflushed_bytes()? > 0 {
             self.store.flush()?;
         }

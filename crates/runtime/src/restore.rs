@@ -23,6 +23,9 @@ const STEP_TIMEOUT: Duration = Duration::from_millis(50);
 /// A restore under way: which step is next.
 pub(crate) struct Restore {
     step: Step,
+    /// Of a deliberate bug: the journal's end as it was before the group's offsets were asked for.
+    #[cfg(feature = "mutations")]
+    early_end: Option<u64>,
 }
 
 enum Step {
@@ -43,7 +46,16 @@ pub(crate) fn inputs<S: Stage>(number: u32) -> impl Iterator<Item = TopicPartiti
 impl Restore {
     /// Nothing is known yet.
     pub(crate) fn begin() -> Self {
-        Self { step: Step::Offsets }
+        Self {
+            step: Step::Offsets,
+            #[cfg(feature = "mutations")]
+            early_end: None,
+        }
+    }
+
+    #[cfg(feature = "mutations")]
+    pub(crate) fn take_end_too_early(&mut self, end: u64) {
+        self.early_end.get_or_insert(end);
     }
 
     /// True if the group's offsets come next: they are asked for all partitions at once.
@@ -76,6 +88,8 @@ impl Restore {
             Step::End { committed } => {
                 let committed = std::mem::take(committed);
                 let end = journal_end(reader, partition)?;
+                #[cfg(feature = "mutations")]
+                let end = self.early_end.unwrap_or(end).max(partition.journal_next_offset);
                 self.step = Step::Tail { committed, end };
                 Ok(partition.journal_next_offset >= end)
             }
@@ -119,6 +133,11 @@ impl Restore {
 /// The journal's end, records of open transactions included; checks that the store and the journal fit together.
 fn journal_end<S: StageCodec>(reader: &mut dyn Reader, partition: &Partition<S>) -> Result<u64, Error> {
     let end = reader.end_offset(&partition.journal)?;
+    #[cfg(feature = "mutations")]
+    let end = match crate::mutations::is(crate::mutations::Mutation::RestoreToCommittedEnd) {
+        true => reader.committed_end_offset(&partition.journal)?,
+        false => end,
+    };
     let start = reader.start_offset(&partition.journal)?;
     let needed = partition.journal_next_offset;
     if end < needed {

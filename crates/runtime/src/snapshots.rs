@@ -306,18 +306,19 @@ struct Last {
 
 impl Schedule {
     /// The partition that has waited longest, of those that have waited for an interval.
-    pub(crate) fn most_overdue(&mut self, owned: &[u32], interval: Duration) -> Option<u32> {
+    pub(crate) fn most_overdue(&mut self, owned: &[u32], interval: Duration, moment: Instant) -> Option<u32> {
         self.last.retain(|number, _| owned.contains(number));
         for number in owned {
-            self.last.entry(*number).or_insert(Last { at: monotonic_now(), journal_next_offset: None });
+            self.last.entry(*number).or_insert(Last { at: moment, journal_next_offset: None });
         }
-        let overdue = self.last.iter().filter(|(_, last)| last.at.elapsed() >= interval);
+        let overdue =
+            self.last.iter().filter(|(_, last)| moment.saturating_duration_since(last.at) >= interval);
         overdue.min_by_key(|(_, last)| last.at).map(|(number, _)| *number)
     }
 
     /// Notes an attempt; true if there is anything new since the last one.
-    pub(crate) fn begin(&mut self, number: u32, journal_next_offset: u64) -> bool {
-        let last = Last { at: monotonic_now(), journal_next_offset: Some(journal_next_offset) };
+    pub(crate) fn begin(&mut self, number: u32, journal_next_offset: u64, moment: Instant) -> bool {
+        let last = Last { at: moment, journal_next_offset: Some(journal_next_offset) };
         let before = self.last.insert(number, last);
         before.and_then(|before| before.journal_next_offset) != Some(journal_next_offset)
     }
@@ -330,13 +331,17 @@ mod tests {
     #[test]
     fn each_partition_has_its_turn_when_it_has_waited_and_changed() {
         let mut schedule = Schedule::default();
-        assert_eq!(schedule.most_overdue(&[1, 2], Duration::from_secs(3_600)), None, "both are new");
-        assert_eq!(schedule.most_overdue(&[1, 2], Duration::ZERO), Some(1));
-        assert!(schedule.begin(1, 10));
-        assert_eq!(schedule.most_overdue(&[1, 2], Duration::ZERO), Some(2), "it has waited longer");
-        assert!(schedule.begin(2, 0), "the first one of a partition is made in any case");
-        assert!(!schedule.begin(1, 10), "nothing is new");
-        assert!(schedule.begin(1, 11));
-        assert_eq!(schedule.most_overdue(&[2], Duration::ZERO), Some(2), "1 was given up");
+        let start = monotonic_now();
+        let after = |minutes: u64| start + Duration::from_secs(60 * minutes);
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(schedule.most_overdue(&[1, 2], hour, start), None, "both are new");
+        assert_eq!(schedule.most_overdue(&[1, 2], hour, after(60)), Some(1));
+        assert!(schedule.begin(1, 10, after(60)));
+        assert_eq!(schedule.most_overdue(&[1, 2], hour, after(61)), Some(2), "1 has had its turn");
+        assert!(schedule.begin(2, 0, after(61)), "the first one of a partition is made in any case");
+        assert_eq!(schedule.most_overdue(&[1, 2], hour, after(62)), None);
+        assert!(!schedule.begin(1, 10, after(120)), "nothing is new");
+        assert!(schedule.begin(1, 11, after(180)));
+        assert_eq!(schedule.most_overdue(&[2], hour, after(200)), Some(2), "1 was given up");
     }
 }

@@ -195,10 +195,11 @@ impl<'a> Follower<'a> {
         };
         let before = partition.journal_next_offset;
         fold_some(&mut **reader, partition, u64::MAX, &mut self.schemas, Duration::ZERO)?;
-        partition.flush_beyond(self.shared.options.max_unflushed_bytes)?;
-        partition.flush_after(self.shared.options.flush_interval)?;
+        let moment = monotonic_now();
+        partition.flush_beyond(self.shared.options.max_unflushed_bytes, moment)?;
+        partition.flush_after(self.shared.options.flush_interval, moment)?;
         if self.reported.get(&number).is_none_or(|at| at.elapsed() >= REPORT_INTERVAL) {
-            self.reported.insert(number, monotonic_now());
+            self.reported.insert(number, moment);
             let lag = reader.end_offset(&partition.journal)?.saturating_sub(partition.journal_next_offset);
             metrics::standby_lag_records(S::NAME, number).set(gauge_value(lag));
         }

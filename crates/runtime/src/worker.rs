@@ -22,7 +22,7 @@ use settle_store::Resources;
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
-use crate::clock::{WallClock, monotonic_now};
+use crate::clock::WallClock;
 use crate::codec::{StageCodec, position, signed_offset};
 use crate::error::Error;
 use crate::health::{Health, Step};
@@ -200,6 +200,7 @@ impl<S: StageCodec> Worker<S> {
         let producer = shared.log.producer(&transactional_id)?;
         let queues = Queues::new(shared.options.queue_records);
         let schemas = shared.schemas.clone();
+        let began = shared.clock.monotonic();
         monitor.rest();
         Ok(Self {
             shared,
@@ -218,8 +219,8 @@ impl<S: StageCodec> Worker<S> {
             slots: BTreeMap::new(),
             queues,
             order,
-            last_commit_at: monotonic_now(),
-            reported_at: monotonic_now(),
+            last_commit_at: began,
+            reported_at: began,
             aborts_in_a_row: 0,
         })
     }
@@ -331,7 +332,7 @@ impl<S: StageCodec> Worker<S> {
     }
 
     /// One turn of the loop; a transaction that broke on the way is decided again.
-    fn turn(&mut self, wait: Duration) -> Result<(), Error> {
+    pub(crate) fn turn(&mut self, wait: Duration) -> Result<(), Error> {
         match self.try_turn(wait) {
             Err(Error::TransactionBroken(reason)) => {
                 let _ = self.transaction.close();
@@ -351,7 +352,8 @@ impl<S: StageCodec> Worker<S> {
                 return Ok(());
             }
         }
-        let is_commit_due = self.last_commit_at.elapsed() >= self.shared.options.commit_interval;
+        let since_commit = self.shared.clock.monotonic().saturating_duration_since(self.last_commit_at);
+        let is_commit_due = since_commit >= self.shared.options.commit_interval;
         if self.tick_all()? == Flow::GoOn && is_commit_due {
             // Whether it came to nothing or not, the next turn begins with what there is to do.
             let _ = self.commit()?;
@@ -363,10 +365,11 @@ impl<S: StageCodec> Worker<S> {
 
     /// Tells metrics how far behind the worker is and how large its stores are, now and then.
     fn report(&mut self) -> Result<(), Error> {
-        if self.reported_at.elapsed() < REPORT_INTERVAL {
+        let moment = self.shared.clock.monotonic();
+        if moment.saturating_duration_since(self.reported_at) < REPORT_INTERVAL {
             return Ok(());
         }
-        self.reported_at = monotonic_now();
+        self.reported_at = moment;
         self.monitor.queued(self.queues.waiting(None), self.queues.paused());
         for (input, undelivered) in self.consumer.backlog() {
             let lag = undelivered + self.queues.waiting(Some(&input));
@@ -383,9 +386,10 @@ impl<S: StageCodec> Worker<S> {
 
     fn flush_old_memtables(&mut self) -> Result<(), Error> {
         let interval = self.shared.options.flush_interval;
+        let moment = self.shared.clock.monotonic();
         for slot in self.slots.values_mut() {
             if let Slot::Ready(partition) = slot {
-                partition.flush_after(interval)?;
+                partition.flush_after(interval, moment)?;
             }
         }
         Ok(())
@@ -396,14 +400,14 @@ impl<S: StageCodec> Worker<S> {
     fn make_snapshot(&mut self) -> Result<(), Error> {
         let Some(snapshots) = self.shared.snapshots.clone() else { return Ok(()) };
         let owned = self.ready_numbers();
-        let Some(number) = self.snapshot_schedule.most_overdue(&owned, snapshots.interval()) else {
+        let began = self.shared.clock.monotonic();
+        let Some(number) = self.snapshot_schedule.most_overdue(&owned, snapshots.interval(), began) else {
             return Ok(());
         };
         let Some(permit) = snapshots.permit() else { return Ok(()) };
         let now = self.shared.clock.now();
-        let began = monotonic_now();
         let partition = ready(&mut self.slots, number);
-        if !self.snapshot_schedule.begin(number, partition.stored_next_offset()) {
+        if !self.snapshot_schedule.begin(number, partition.stored_next_offset(), began) {
             return Ok(());
         }
         if let Some(checkpoint) = partition.checkpoint(&permit.folder(), now)? {
@@ -433,6 +437,9 @@ impl<S: StageCodec> Worker<S> {
                     self.monitor.gave_up(&numbers, GivenUp::Revoked);
                 }
                 // The generation is gone: what is open cannot be committed any more.
+                #[cfg(feature = "mutations")]
+                AssignmentChange::Lost(_)
+                    if crate::mutations::is(crate::mutations::Mutation::LostIsIgnored) => {}
                 AssignmentChange::Lost(numbers) => {
                     let _ = self.abort(AbortReason::Rebalance)?;
                     self.has_joined = false;
@@ -499,7 +506,11 @@ impl<S: StageCodec> Worker<S> {
         let mut skipped = 0;
         let batch = queues.take(self.order, self.shared.options.batch_records, |record| {
             let partition = ready(slots, record.partition);
-            if signed_offset(record.offset) < partition.meta.position(&record.topic) {
+            let is_decided = signed_offset(record.offset) < partition.meta.position(&record.topic);
+            #[cfg(feature = "mutations")]
+            let is_decided =
+                is_decided && !crate::mutations::is(crate::mutations::Mutation::PositionsIgnored);
+            if is_decided {
                 skipped += 1;
                 return Next::Dropped;
             }

@@ -8,6 +8,8 @@
 mod collection;
 mod error;
 mod memory;
+mod memory_stores;
+mod open;
 mod options;
 mod progress;
 mod snapshot;
@@ -23,6 +25,8 @@ mod twin_tests;
 
 pub use error::Error;
 pub use memory::MemoryStore;
+pub use memory_stores::MemoryStores;
+pub use open::{StoreObserver, destroy, open};
 pub use options::{MemoryUse, Resources, StoreOptions};
 pub use progress::{Identity, PROGRESS_VERSION, Progress};
 pub use snapshot::{

@@ -4,10 +4,14 @@
 //! blocks, indexes and filters in one cache, memtables under one manager, background work on one set of
 //! threads. What each store has for itself is kept small.
 
+use std::sync::Arc;
+
 use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Env, LogLevel, Options, WriteBufferManager};
 
 use crate::collection::{ExpiryFilterFactory, Horizon};
 use crate::error::Error;
+use crate::memory_stores::MemoryStores;
+use crate::open::StoreObserver;
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
@@ -80,6 +84,9 @@ pub struct Resources {
     cache: Cache,
     write_buffers: WriteBufferManager,
     env: Env,
+    /// Of a simulation.
+    memory_stores: Option<MemoryStores>,
+    observer: Option<Arc<dyn StoreObserver>>,
 }
 
 impl Resources {
@@ -97,7 +104,29 @@ impl Resources {
         let cache = Cache::new_lru_cache(options.block_cache_bytes);
         // No stall: a worker that waits for another worker's flush would miss its poll interval.
         let write_buffers = WriteBufferManager::new_write_buffer_manager(options.write_buffer_bytes, false);
-        Ok(Self { options, cache, write_buffers, env })
+        Ok(Self { options, cache, write_buffers, env, memory_stores: None, observer: None })
+    }
+
+    /// For a simulation: stores are opened in memory. What they keep is in `stores`.
+    #[must_use]
+    pub fn in_memory(mut self, stores: MemoryStores) -> Self {
+        self.memory_stores = Some(stores);
+        self
+    }
+
+    /// For a simulation: every write of a store is told to `observer`.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn StoreObserver>) -> Self {
+        self.observer = Some(observer);
+        self
+    }
+
+    pub(crate) fn memory_stores(&self) -> Option<&MemoryStores> {
+        self.memory_stores.as_ref()
+    }
+
+    pub(crate) fn observer(&self) -> Option<&Arc<dyn StoreObserver>> {
+        self.observer.as_ref()
     }
 
     /// What the stores use now.

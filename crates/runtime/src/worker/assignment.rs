@@ -111,6 +111,8 @@ impl<S: StageCodec> Worker<S> {
         if inputs.is_empty() {
             return Ok(());
         }
+        #[cfg(feature = "mutations")]
+        self.ends_too_early()?;
         // None: a transaction is open that may still change them.
         let Some(committed) = self.consumer.committed_offsets(&inputs)? else { return Ok(()) };
         for slot in self.slots.values_mut() {
@@ -138,5 +140,23 @@ impl<S: StageCodec> Worker<S> {
         let activation = self.activation.clone();
         let events = self.ready(number).activate(&activation, wall)?;
         self.produce(number, &events, None, &[])
+    }
+}
+
+#[cfg(feature = "mutations")]
+impl<S: StageCodec> Worker<S> {
+    /// The journals' ends, before the group's offsets are known.
+    fn ends_too_early(&mut self) -> Result<(), Error> {
+        use crate::mutations::{Mutation, is};
+        if !is(Mutation::EndBeforeOffsets) {
+            return Ok(());
+        }
+        let mut reader = self.shared.log.reader()?;
+        for slot in self.slots.values_mut() {
+            if let Slot::Restoring(partition, restore) = slot {
+                restore.take_end_too_early(reader.end_offset(&partition.journal)?);
+            }
+        }
+        Ok(())
     }
 }

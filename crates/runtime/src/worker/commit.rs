@@ -3,11 +3,12 @@
 use settle_log::CommitError;
 
 use super::{Flow, Slot, Worker};
-use crate::clock::monotonic_now;
 use crate::codec::{StageCodec, unsigned_offset};
 use crate::error::Error;
 use crate::health::Step;
 use crate::monitor::{AbortReason, CommittedWork};
+#[cfg(feature = "mutations")]
+use crate::mutations::{self, Mutation};
 use crate::restore::{Restore, inputs};
 
 impl<S: StageCodec> Worker<S> {
@@ -24,7 +25,7 @@ impl<S: StageCodec> Worker<S> {
 
     /// Sends offsets and commits; only then the stores follow (I1).
     pub(super) fn commit(&mut self) -> Result<Flow, Error> {
-        self.last_commit_at = monotonic_now();
+        self.last_commit_at = self.shared.clock.monotonic();
         let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
         let numbers: Vec<u32> = content.partitions.iter().copied().collect();
         self.monitor.enter(Step::Committing);
@@ -41,7 +42,9 @@ impl<S: StageCodec> Worker<S> {
                 offsets.push((input, next_offset));
             }
         }
-        let began = monotonic_now();
+        #[cfg(feature = "mutations")]
+        let (metadata, offsets) = self.mutated(metadata, offsets, &numbers)?;
+        let began = self.shared.clock.monotonic();
         let sent = self.transaction.producer().send_offsets(&metadata, &offsets);
         let outcome = match sent {
             Ok(()) => self.transaction.producer().commit(),
@@ -61,18 +64,25 @@ impl<S: StageCodec> Worker<S> {
                     timers: content.timers,
                     outcomes: &content.outcomes,
                 };
-                self.monitor.committed(&work, monotonic_now() - began);
+                let took = self.shared.clock.monotonic().saturating_duration_since(began);
+                self.monitor.committed(&work, took);
                 for number in numbers {
                     let partition = self.ready(number);
                     let next = committed.next_offsets.get(&partition.journal).copied();
                     let next = next.expect("a commit says where each partition that it wrote ends");
                     partition.persist(next)?;
                     let max_unflushed_bytes = self.shared.options.max_unflushed_bytes;
-                    self.ready(number).flush_beyond(max_unflushed_bytes)?;
+                    let moment = self.shared.clock.monotonic();
+                    self.ready(number).flush_beyond(max_unflushed_bytes, moment)?;
                 }
                 Ok(Flow::GoOn)
             }
             Err(CommitError::Aborted { reason }) => self.start_over(reason, false),
+            #[cfg(feature = "mutations")]
+            Err(CommitError::Unknown { .. }) if mutations::is(Mutation::UnknownIsCommitted) => {
+                self.persist_uncommitted(&numbers)?;
+                Ok(Flow::GoOn)
+            }
             Err(CommitError::Unknown { reason }) => self.start_over(reason, true),
             Err(CommitError::Fenced { reason } | CommitError::Fatal { reason }) => Err(reason.into()),
         }
@@ -103,6 +113,8 @@ impl<S: StageCodec> Worker<S> {
             let attempts = self.aborts_in_a_row;
             return Err(Error::TransactionFailed { stage: S::NAME, attempts, last: reason });
         }
+        #[cfg(feature = "mutations")]
+        let is_unknown = is_unknown && !mutations::is(Mutation::ReuseProducer);
         if is_unknown {
             self.transaction.replace_producer(self.shared.log.producer(&self.transactional_id)?);
         }
@@ -127,5 +139,39 @@ impl<S: StageCodec> Worker<S> {
             self.slots.insert(number, Slot::Restoring(partition, Restore::begin()));
         }
         Ok(Flow::StartOver)
+    }
+}
+
+#[cfg(feature = "mutations")]
+impl<S: StageCodec> Worker<S> {
+    /// What is sent with a commit, with the bug that is being tried.
+    fn mutated(
+        &mut self,
+        metadata: settle_log::GroupMetadata,
+        mut offsets: Vec<(settle_log::TopicPartition, u64)>,
+        numbers: &[u32],
+    ) -> Result<(settle_log::GroupMetadata, Vec<(settle_log::TopicPartition, u64)>), Error> {
+        if mutations::is(Mutation::StoreBeforeKafka) {
+            self.persist_uncommitted(numbers)?;
+        }
+        let has_inputs = self.transaction.content().is_some_and(|content| content.inputs > 0);
+        if mutations::is(Mutation::NoOffsetsForTicks) && !has_inputs {
+            offsets.clear();
+        }
+        let metadata = match mutations::is(Mutation::SkipGeneration) {
+            true => settle_log::GroupMetadata::new(metadata.group, -1, ""),
+            false => metadata,
+        };
+        Ok((metadata, offsets))
+    }
+
+    /// The store is written, whatever the log says.
+    fn persist_uncommitted(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        let mut reader = self.shared.log.reader()?;
+        for number in numbers {
+            let end = reader.end_offset(&self.ready(*number).journal)?;
+            self.ready(*number).persist(end)?;
+        }
+        Ok(())
     }
 }
