@@ -6,6 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use settle_config::DEMO_TOML;
+use settle_test_services::Port;
 use settle_test_services::audit::{self, Verdict};
 use settle_test_services::kafka::Cluster;
 use settle_tests::program::{self, now};
@@ -99,13 +100,28 @@ impl Deployment {
         self.start_as(instance, &instance.to_string())
     }
 
+    /// Starts process number `instance` with its probes and metrics on a port.
+    pub(crate) fn start_observed(&self, instance: u32) -> (Process, Metrics) {
+        let port = Port::lease().expect("a free port");
+        let listen = format!("http.listen=127.0.0.1:{}", port.number());
+        let process = self.start_with(instance, &instance.to_string(), &[listen]);
+        (process, Metrics { port })
+    }
+
     /// Starts a process as `instance` whose state folder and log have a name of their own.
     pub(crate) fn start_as(&self, instance: u32, name: &str) -> Process {
+        self.start_with(instance, name, &[])
+    }
+
+    fn start_with(&self, instance: u32, name: &str, settings: &[String]) -> Process {
         let state = self.path(&format!("state-{name}"));
         let log = self.path(&format!("process-{name}.log"));
         let mut command = self.command(&["run", "--log-format", "human"]);
         command.arg("--set").arg(format!("application.instance={instance}"));
         command.arg("--set").arg(format!("store.directory={}", state.display()));
+        for setting in settings {
+            command.arg("--set").arg(setting);
+        }
         Process::start(command, log)
     }
 
@@ -148,6 +164,46 @@ impl Deployment {
             let lines: Vec<&str> = text.lines().collect();
             let last = &lines[lines.len().saturating_sub(40)..];
             note(format!("{}:\n{}", path.display(), last.join("\n")));
+        }
+    }
+}
+
+/// A client for plain HTTP on this machine.
+pub(crate) fn http_client() -> reqwest::blocking::Client {
+    // The first call installs it; the client of the program has one of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::blocking::Client::builder().no_proxy().tls_certs_only([]).build();
+    client.expect("a client")
+}
+
+/// What a process says on its port.
+pub(crate) struct Metrics {
+    port: Port,
+}
+
+impl Metrics {
+    /// The sum of a metric over the series whose labels contain all of these; 0 if there is none, or no answer yet.
+    pub(crate) fn sum(&self, name: &str, labels: &[&str]) -> u64 {
+        let address = format!("http://127.0.0.1:{}/metrics", self.port.number());
+        let answer = http_client().get(address).send().and_then(reqwest::blocking::Response::text);
+        let text = answer.unwrap_or_default();
+        let of_name = |line: &&str| line.strip_prefix(name).is_some_and(|rest| rest.starts_with(['{', ' ']));
+        let lines =
+            text.lines().filter(of_name).filter(|line| labels.iter().all(|label| line.contains(label)));
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Waits until a metric is as expected.
+    #[track_caller]
+    pub(crate) fn wait(&self, name: &str, labels: &[&str], is_as_expected: impl Fn(u64) -> bool) -> u64 {
+        let started = now();
+        loop {
+            let value = self.sum(name, labels);
+            if is_as_expected(value) {
+                return value;
+            }
+            assert!(started.elapsed() < Duration::from_secs(90), "{name} {labels:?} stays at {value}");
+            std::thread::sleep(Duration::from_millis(50));
         }
     }
 }

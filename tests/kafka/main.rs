@@ -7,6 +7,9 @@
 mod bad_starts;
 mod deployment;
 mod garbage;
+mod registry;
 mod security;
+mod snapshots;
+mod standby;
 mod torture;
 mod unknown_commit;

@@ -186,6 +186,7 @@ impl<'a> Follower<'a> {
             *partition = opening.poll(self.shared)?;
             if partition.is_some() {
                 self.openings.remove(&number);
+                tracing::info!(stage = S::NAME, number, "a partition is followed");
             }
             return Ok(partition.is_some());
         };
