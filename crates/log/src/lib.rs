@@ -32,7 +32,9 @@ pub use crate::consumer::{
 pub use crate::embedded::EmbeddedLog;
 pub use crate::error::{CommitError, Error, LockHolder};
 pub use crate::kafka::{KafkaLog, KafkaOptions};
-pub use crate::log::{CreateOutcome, Log, ReadBatch, Reader, TopicDescription, TopicSettings};
+pub use crate::log::{
+    ClientStatistics, CreateOutcome, Log, ReadBatch, Reader, TopicDescription, TopicSettings,
+};
 pub use crate::partitioner::{murmur2, partition_for_key};
 pub use crate::producer::{Committed, TransactionalProducer};
 pub use crate::record::{Header, OutputRecord, Record, TopicName, TopicPartition};

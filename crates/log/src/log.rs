@@ -2,6 +2,7 @@
 //!
 //! Owns the traits [`Log`] and [`Reader`]. Must not know which log it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::consumer::{Consumer, ConsumerOptions, PollLimit};
@@ -16,6 +17,29 @@ pub struct TopicDescription {
     pub name: TopicName,
     /// How many partitions it has. It never changes.
     pub partitions: u32,
+}
+
+/// What a client of the log's cluster counts, as of its last report.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientStatistics {
+    /// Brokers with an open connection.
+    pub brokers_up: u64,
+    /// Brokers that are known.
+    pub brokers: u64,
+    /// Failed sends and receives since the client was made.
+    pub errors: u64,
+    /// Requests that ran out of time since the client was made.
+    pub request_timeouts: u64,
+    /// Connections lost since the client was made.
+    pub disconnects: u64,
+    /// Bytes sent since the client was made.
+    pub sent_bytes: u64,
+    /// Bytes received since the client was made.
+    pub received_bytes: u64,
+    /// Records that wait to be sent or acknowledged.
+    pub queued_records: u64,
+    /// Highest 99th percentile of the time from request to answer among the brokers, in microseconds.
+    pub round_trip_p99_us: u64,
 }
 
 /// How a topic is set up, as far as the log knows. What it does not know is `None`: it keeps everything.
@@ -77,6 +101,11 @@ pub trait Log: Send + Sync {
     /// A producer under `transactional_id`. When this returns, an older producer of the same id can
     /// commit nothing more, and what it left open is aborted.
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn TransactionalProducer>, Error>;
+
+    /// What the clients of this process count, by name; none where a log has no clients.
+    fn client_statistics(&self) -> BTreeMap<String, ClientStatistics> {
+        BTreeMap::new()
+    }
 
     /// A reader outside any group: to restore, tail and inspect.
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;

@@ -11,7 +11,7 @@ mod client;
 mod definition;
 mod reference;
 
-pub use client::{ClientStatistics, Clients};
+pub use client::Clients;
 pub(crate) use definition::gauge_value;
 pub use definition::{Kind, Metric, Section, Unit};
 use definition::{catalogue, handle};

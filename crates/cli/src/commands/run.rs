@@ -1,13 +1,15 @@
 //! `settle run`: the stages, until idle or until stopped.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use settle_config::Config;
+use settle_log::Log;
 use settle_runtime::clock::{SystemClock, monotonic_now};
 use settle_runtime::health::{Watchdog, end_process};
+use settle_runtime::metrics;
 use settle_runtime::{Pipeline, RunMode, StageSelection, StatsSnapshot};
 use settle_schema::{BuiltIn, Registry};
 use settle_store::Resources;
@@ -32,13 +34,14 @@ pub(crate) fn run(common: &Common, arguments: &RunArguments) -> anyhow::Result<E
     tracing::info!(log = log.describe(), workers = options.workers, ?stages, "starting");
     let registry = schemas::registry(&config)?;
     let schemas = schemas::to_write(registry.as_ref(), &BuiltIn::ALL)?;
-    let mut pipeline = Pipeline::new(log, resources.clone(), Arc::new(SystemClock), options)
+    let mut pipeline = Pipeline::new(Arc::clone(&log), resources.clone(), Arc::new(SystemClock), options)
         .with_schemas(schemas)
         .with_standby(config.standby.enabled);
     if let Some(snapshots) = open::snapshots(&config)? {
         pipeline = pipeline.with_snapshots(snapshots);
     }
-    let _server = serve_http(&config, &pipeline, exposition, resources, registry)?;
+    let sampled = Sampled { log, resources, registry, clients: Mutex::default() };
+    let _server = serve_http(&config, &pipeline, exposition, sampled)?;
     let stuck_after = Duration::from_millis(config.worker.stuck_after_ms);
     let _watchdog = Watchdog::start(pipeline.health(), stuck_after, end_process)?;
     let stop = pipeline.stop_flag();
@@ -60,8 +63,7 @@ fn serve_http(
     config: &Config,
     pipeline: &Pipeline,
     exposition: Option<http::Exposition>,
-    resources: Resources,
-    registry: Option<Registry>,
+    sampled: Sampled,
 ) -> anyhow::Result<Option<http::Server>> {
     let (Some(listen), Some(exposition)) = (&config.http.listen, exposition) else { return Ok(None) };
     let address = listen.parse().map_err(|_| {
@@ -74,14 +76,30 @@ fn serve_http(
         health: pipeline.health(),
         exposition,
         stuck_after: LIVE_WITHIN,
-        sample: Box::new(move || {
-            settle_runtime::metrics::record_memory(resources.memory_use());
-            if let Some(registry) = &registry {
-                settle_runtime::metrics::record_registry(&registry.status());
-            }
-        }),
+        sample: Box::new(move || sampled.record()),
     };
     Ok(Some(http::Server::start(address, endpoints)?))
+}
+
+/// What is asked for its numbers when metrics are rendered.
+struct Sampled {
+    log: Arc<dyn Log>,
+    resources: Resources,
+    registry: Option<Registry>,
+    clients: Mutex<metrics::Clients>,
+}
+
+impl Sampled {
+    fn record(&self) {
+        metrics::record_memory(self.resources.memory_use());
+        if let Some(registry) = &self.registry {
+            metrics::record_registry(&registry.status());
+        }
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        for (client, statistics) in self.log.client_statistics() {
+            clients.record(&client, &statistics);
+        }
+    }
 }
 
 /// A worker without a turn of its loop for this long makes `/livez` fail.

@@ -311,12 +311,12 @@ fn client_statistics_are_taken_over_as_differences() {
     let fixture = fixture();
     ::metrics::with_local_recorder(&fixture.recorder, || {
         let mut clients = metrics::Clients::default();
-        let statistics = |sent_bytes, errors| metrics::ClientStatistics {
+        let statistics = |sent_bytes, errors| settle_log::ClientStatistics {
             brokers: 3,
             brokers_up: 2,
             sent_bytes,
             errors,
-            request_latency_p99: Duration::from_micros(1_500),
+            round_trip_p99_us: 1_500,
             queued_records: 4,
             ..Default::default()
         };
@@ -349,7 +349,7 @@ fn what_is_rendered_is_what_the_catalogue_says() {
         worker.assigned(&[0]);
         worker.restore_began(0, 1);
         worker.restored(0);
-        metrics::Clients::default().record("observer", &metrics::ClientStatistics::default());
+        metrics::Clients::default().record("observer", &settle_log::ClientStatistics::default());
         fixture.health.record_gauges();
     });
     let body = fixture.get("/metrics").body;

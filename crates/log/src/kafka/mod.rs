@@ -31,10 +31,9 @@ use self::cluster::Cluster;
 use self::events::{MemberEvents, ReaderEvents};
 use self::fetcher::Fetcher;
 pub use self::options::{GroupProtocol, GroupSettings, KafkaOptions, NewTopicSettings, Sasl, Security};
-pub use self::statistics::ClientStatistics;
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::Error;
-use crate::log::{CreateOutcome, Log, Reader, TopicDescription, TopicSettings};
+use crate::log::{ClientStatistics, CreateOutcome, Log, Reader, TopicDescription, TopicSettings};
 use crate::producer::TransactionalProducer;
 
 /// How long a single question to the cluster may take.
@@ -53,11 +52,6 @@ impl KafkaLog {
     /// [`Error::ClientSettings`] for settings that librdkafka refuses.
     pub fn connect(options: KafkaOptions) -> Result<Self, Error> {
         Ok(Self { cluster: Arc::new(Cluster::connect(options)?) })
-    }
-
-    /// What librdkafka counts, by client.
-    pub fn statistics(&self) -> BTreeMap<String, ClientStatistics> {
-        self.cluster.statistics.all()
     }
 
     fn fetcher(&self, role: &str, group: &str) -> Result<Fetcher, Error> {
@@ -97,6 +91,10 @@ impl Log for KafkaLog {
 
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn TransactionalProducer>, Error> {
         Ok(Box::new(producer::KafkaProducer::new(Arc::clone(&self.cluster), transactional_id)?))
+    }
+
+    fn client_statistics(&self) -> BTreeMap<String, ClientStatistics> {
+        self.cluster.statistics.all()
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {

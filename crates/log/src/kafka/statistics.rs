@@ -5,28 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rdkafka::statistics::Statistics;
 
-/// Numbers of one client of librdkafka, as of its last report.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientStatistics {
-    /// Brokers with an open connection.
-    pub brokers_up: u64,
-    /// Brokers that are known.
-    pub brokers: u64,
-    /// Failed sends and receives since the client was made.
-    pub errors: u64,
-    /// Requests that ran out of time since the client was made.
-    pub request_timeouts: u64,
-    /// Connections lost since the client was made.
-    pub disconnects: u64,
-    /// Bytes sent since the client was made.
-    pub sent_bytes: u64,
-    /// Bytes received since the client was made.
-    pub received_bytes: u64,
-    /// Records that wait to be sent or acknowledged.
-    pub queued_records: u64,
-    /// Highest 99th percentile of the time from request to answer among the brokers, in microseconds.
-    pub round_trip_p99_us: u64,
-}
+use crate::log::ClientStatistics;
 
 /// The last report of each client.
 #[derive(Debug, Default)]

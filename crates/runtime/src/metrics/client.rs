@@ -1,37 +1,15 @@
 //! What the Kafka clients of the process tell about themselves, as metrics.
 //!
-//! Takes plain numbers, so that the crate of the log needs no metrics. Where they come from: the statistics of
-//! librdkafka (its STATISTICS.md), which count from the creation of a client.
+//! The crate of the log needs no metrics: it hands on plain numbers. They come from the statistics of librdkafka (its
+//! STATISTICS.md), which count from the creation of a client.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use ::metrics::{Counter, Gauge};
+use settle_log::ClientStatistics;
 
 use super::gauge_value;
-
-/// Statistics of a client at one moment. Counts are sums since the client was created.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ClientStatistics {
-    /// Brokers that the client knows.
-    pub brokers: u64,
-    /// Those of them that it is connected to.
-    pub brokers_up: u64,
-    /// Failed sends and receives.
-    pub errors: u64,
-    /// Requests without an answer in time.
-    pub request_timeouts: u64,
-    /// Connections lost.
-    pub disconnects: u64,
-    /// Bytes sent.
-    pub sent_bytes: u64,
-    /// Bytes received.
-    pub received_bytes: u64,
-    /// Records that wait to be sent or acknowledged.
-    pub queued_records: u64,
-    /// 99th percentile of the time from request to answer in the last interval; of the slowest broker.
-    pub request_latency_p99: Duration,
-}
 
 /// The metrics of the clients of a process.
 #[derive(Debug, Default)]
@@ -94,7 +72,7 @@ impl ClientMetrics {
         self.sent_bytes.increment(growth(last.sent_bytes, now.sent_bytes));
         self.received_bytes.increment(growth(last.received_bytes, now.received_bytes));
         self.queued_records.set(gauge_value(now.queued_records));
-        self.request_latency_p99.set(now.request_latency_p99);
+        self.request_latency_p99.set(Duration::from_micros(now.round_trip_p99_us));
     }
 }
 
