@@ -13,3 +13,4 @@ mod snapshots;
 mod standby;
 mod torture;
 mod unknown_commit;
+mod zombie;
