@@ -22,7 +22,7 @@ use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
 use crate::clock::{WallClock, monotonic_now};
-use crate::codec::{StageCodec, position, signed_offset};
+use crate::codec::{StageCodec, position, signed_offset, trace_of};
 use crate::error::Error;
 use crate::health::{Health, Step};
 use crate::monitor::{AbortReason, GivenUp, WorkerMonitor};
@@ -30,7 +30,7 @@ use crate::partition::Partition;
 use crate::queue::{Order, Queues};
 use crate::restore::Restore;
 use crate::stats::Stats;
-use crate::transaction::{TopicCounts, Transaction, trace_of};
+use crate::transaction::{TopicCounts, Transaction};
 
 /// Settings of a worker.
 #[derive(Clone, Debug)]
