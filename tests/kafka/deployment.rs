@@ -140,7 +140,25 @@ impl Deployment {
             self.show_logs();
             panic!("seed {seed}: {} violations", verdict.violations.len());
         }
+        self.verify(seed);
         verdict
+    }
+
+    /// Runs `settle verify`, which decides everything again and must agree with all of it.
+    fn verify(&self, seed: u64) {
+        let ended = self.run(&["verify", "--format", "json", "--log-level", "warn"]);
+        note(format!("seed {seed}: settle verify: {}", ended.stdout.trim_end()));
+        if ended.code != Some(0) {
+            self.show_logs();
+        }
+        let [report] = &ended.expect_code(0).json_lines()[..] else {
+            panic!("seed {seed}: one report was expected")
+        };
+        assert_eq!(
+            report["checked"]["redecided"], report["checked"]["events"],
+            "seed {seed}: all was decided again"
+        );
+        assert_eq!(report["checked"]["inputs_waiting"], 0, "seed {seed}: nothing waits for a decision");
     }
 
     /// Waits until a process has said something.

@@ -243,10 +243,21 @@ impl Settle {
         self.start(arguments).wait()
     }
 
-    /// Runs both stages until idle and closes what is open.
+    /// Runs both stages until idle and closes what is open; `settle verify` has to agree with all of it.
     #[track_caller]
     pub fn settle(&self) -> Outcome {
-        self.run(&["run", "--until-idle", "--finish", "--log-level", "warn"]).expect_code(0)
+        let ended = self.run(&["run", "--until-idle", "--finish", "--log-level", "warn"]).expect_code(0);
+        self.verify();
+        ended
+    }
+
+    /// Runs `settle verify`, which must find nothing; returns its report.
+    #[track_caller]
+    pub fn verify(&self) -> serde_json::Value {
+        let ended = self.run(&["verify", "--format", "json", "--log-level", "warn"]).expect_code(0);
+        let [report] = &ended.json_lines()[..] else { panic!("one object was expected: {}", ended.stdout) };
+        assert_eq!(report["verdict"], "OK", "{report}");
+        report.clone()
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use settle_log::embedded::EmbeddedOptions;
+use settle_log::embedded::{EmbeddedOptions, SyncMode};
 use settle_log::{
     EmbeddedLog, Log, OutputRecord, PollLimit, Record, TopicName, TopicPartition, TransactionalProducer,
     partition_for_key,
@@ -51,6 +51,44 @@ impl Topics {
     /// As [`Self::read`]; `None` where there is no log.
     pub fn read_if_there(data: &Path) -> Option<Self> {
         log_folder(data).join("FORMAT").is_file().then(|| Self::read(data))
+    }
+
+    /// Writes a new log below a data directory: each partition has its records in their present order, with new offsets.
+    pub fn write(&self, data: &Path) {
+        let options = EmbeddedOptions { sync: SyncMode::Never, ..EmbeddedOptions::default() };
+        let log = EmbeddedLog::open(log_folder(data), options).expect("a new log can be written");
+        let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+        for partition in self.partitions.keys() {
+            *counts.entry(&partition.topic).or_default() += 1;
+        }
+        for (name, count) in counts {
+            log.create_topic(name, count).expect("the topics can be created");
+        }
+        let mut producer = log.producer("copy").expect("the log has producers");
+        for (partition, records) in &self.partitions {
+            for portion in records.chunks(5_000) {
+                producer.begin().expect("a transaction can begin");
+                for record in portion {
+                    let written = producer.send(&OutputRecord {
+                        topic: &partition.topic,
+                        partition: partition.partition,
+                        timestamp_ms: record.timestamp_ms,
+                        key: record.key.as_deref(),
+                        value: record.value.as_deref(),
+                        headers: &record.headers,
+                    });
+                    written.expect("the record fits into the transaction");
+                }
+                producer.commit().expect("the transaction can be committed");
+            }
+        }
+    }
+
+    /// The records of a partition, to be tampered with.
+    #[track_caller]
+    pub fn partition_mut(&mut self, topic: &str, number: u32) -> &mut Vec<Record> {
+        let partition = TopicPartition::new(topic, number);
+        self.partitions.get_mut(&partition).unwrap_or_else(|| panic!("there is no {partition}"))
     }
 
     /// Each partition of a topic with its records.

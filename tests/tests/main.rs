@@ -11,3 +11,4 @@ mod error_pages;
 mod failed_commits;
 mod kills;
 mod orders;
+mod verify;

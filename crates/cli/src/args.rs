@@ -20,7 +20,8 @@ const EXIT_CODES: &str = "Exit codes:
   0  done
   1  failed; the message has a code (STL-....) with a page in docs/errors/
   2  the command line or the configuration is wrong; nothing was done
-  3  done, but some input was rejected (produce) or a check found something (config check, topics create)
+  3  done, but some input was rejected (produce) or a check found something (config check, topics create,
+     verify, inspect)
   70  ended by its watchdog: a worker was stuck (STL-0311)
   130  interrupted; what was committed stays";
 
@@ -80,6 +81,8 @@ pub(crate) enum Command {
     /// List dead letters, and send them again
     #[command(subcommand)]
     DeadLetter(DeadLetterCommand),
+    /// Check everything that was written: chain, balance, one decision per request, decide all of it again
+    Verify(VerifyArguments),
     /// Look into the state: keys, payments, merchants, balances
     #[command(subcommand)]
     Inspect(InspectCommand),
@@ -237,6 +240,20 @@ pub(crate) enum DeadLetterCommand {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct VerifyArguments {
+    /// Judge only what was journaled since then: an instant (2026-03-02T09:15:00Z), a day in UTC (2026-03-02), or a time
+    /// before now (26h, 2d); see docs/verify.md for what that leaves out
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Folder for temporary files, about as large as the stores of a stage [default: the system's]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) scratch: Option<PathBuf>,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) format: OutputFormat,
 }
 
 #[derive(Debug, Subcommand)]

@@ -70,6 +70,11 @@ fn describe(error: &anyhow::Error) -> Described {
         if let Some(error) = cause.downcast_ref::<settle_runtime::Error>() {
             return Described { code: Some(error.code()), hint: error.hint().to_owned(), exit: 1 };
         }
+        if let Some(error) = cause.downcast_ref::<settle_reconcile::Error>()
+            && error.code().is_some()
+        {
+            return Described { code: error.code(), hint: error.hint().to_owned(), exit: 1 };
+        }
         if let Some(error) = cause.downcast_ref::<settle_log::Error>() {
             return Described { code: Some(error.code()), hint: error.hint().to_owned(), exit: 1 };
         }

@@ -50,6 +50,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
         Command::Produce(produce) => commands::produce::run(common, produce),
         Command::Topics(topics) => commands::topics::run(common, topics),
         Command::DeadLetter(dead_letter) => commands::dead_letter::run(common, dead_letter),
+        Command::Verify(verify) => commands::verify::run(common, verify),
         Command::Inspect(inspect) => commands::inspect::run(common, inspect),
         Command::Config(config) => commands::config::run(common, config),
         Command::Rules(rules) => commands::config::rules(common, rules),

@@ -5,7 +5,6 @@
 //! know how a log or a store keeps its bytes (`settle-log`, `settle-store`).
 
 pub mod clock;
-mod codec;
 mod error;
 pub mod health;
 pub mod metrics;
@@ -27,10 +26,11 @@ mod topics;
 mod transaction;
 mod worker;
 
-pub use codec::StageCodec;
 pub use error::Error;
 pub use monitor::{AbortReason, CommittedWork, GivenUp, WorkerMonitor};
 pub use pipeline::{Pipeline, PipelineOptions, RunMode, StageSelection};
+use settle_codec as codec;
+pub use settle_codec::StageCodec;
 pub use snapshots::Snapshots;
 pub use stats::{Stats, StatsSnapshot};
 pub use topics::{TopicDifference, TopicRequirements, topic_differences};

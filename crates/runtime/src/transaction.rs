@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use settle_engine::{Output, Payload, Placement};
-use settle_log::{Header, OutputRecord, TopicName, TransactionalProducer, partition_for_key};
-use settle_schema::{WireIds, encode_with};
+use settle_engine::{Output, Payload};
+use settle_log::{Header, OutputRecord, TopicName, TransactionalProducer};
+use settle_schema::WireIds;
 use settle_types::Timestamp;
-use settle_types::topic::header;
 
 use crate::error::Error;
 
@@ -85,49 +84,15 @@ impl Transaction {
         trace: &[Header],
         source_headers: &[Header],
     ) -> Result<(), Error> {
-        let key = output.key.as_deref();
         let count = self.topics.get(output.topic).copied().unwrap_or(1);
-        let partition = match output.placement {
-            Placement::ByKey => partition_for_key(key.unwrap_or_default(), count),
-            // A dead letter of a topic with more partitions than its own goes round.
-            Placement::SameAsInput => input_partition % count,
-        };
+        if let (Payload::DeadLetter { .. }, Some(content)) = (&output.payload, &mut self.content) {
+            content.dead_letters += 1;
+        }
         let mut value = std::mem::take(&mut self.value);
-        value.clear();
-        let written = match &output.payload {
-            Payload::Approved(record) => {
-                encode_with(&self.ids, record, &mut value);
-                self.write(output.topic, partition, now, key, Some(&value), trace)
-            }
-            Payload::Result(record) => {
-                encode_with(&self.ids, record, &mut value);
-                self.write(output.topic, partition, now, key, Some(&value), trace)
-            }
-            Payload::Ledger(record) => {
-                encode_with(&self.ids, record, &mut value);
-                self.write(output.topic, partition, now, key, Some(&value), trace)
-            }
-            Payload::Payout(record) => {
-                encode_with(&self.ids, record, &mut value);
-                self.write(output.topic, partition, now, key, Some(&value), trace)
-            }
-            Payload::DeadLetter { value, headers } => {
-                if let Some(content) = &mut self.content {
-                    content.dead_letters += 1;
-                }
-                let mut all: Vec<Header> = trace.to_vec();
-                all.extend(headers.iter().map(|(name, text)| Header::new(*name, text.clone().into_bytes())));
-                self.write(output.topic, partition, now, key, value.as_deref(), &all)
-            }
-            Payload::Rerouted { value, headers } => {
-                // The trace context is among the headers of the source.
-                let is_replaced = |header: &&Header| headers.iter().any(|(name, _)| *name == &*header.name);
-                let mut all: Vec<Header> =
-                    source_headers.iter().filter(|header| !is_replaced(header)).cloned().collect();
-                all.extend(headers.iter().map(|(name, text)| Header::new(*name, text.clone().into_bytes())));
-                self.write(output.topic, partition, now, key, value.as_deref(), &all)
-            }
-        };
+        let placed =
+            settle_codec::place(output, &self.ids, input_partition, count, trace, source_headers, &mut value);
+        let key = output.key.as_deref();
+        let written = self.write(output.topic, placed.partition, now, key, placed.value, &placed.headers);
         self.value = value;
         written
     }
@@ -170,9 +135,4 @@ impl Transaction {
         self.producer = producer;
         self.content = None;
     }
-}
-
-/// The trace context of an input record, to be copied to what it causes.
-pub(crate) fn trace_of(headers: &[Header]) -> Vec<Header> {
-    headers.iter().filter(|candidate| &*candidate.name == header::TRACEPARENT).cloned().collect()
 }

@@ -23,7 +23,7 @@ use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
 
 use crate::clock::WallClock;
-use crate::codec::{StageCodec, position, signed_offset};
+use crate::codec::{StageCodec, position, signed_offset, trace_of};
 use crate::error::Error;
 use crate::health::{Health, Step};
 use crate::monitor::{AbortReason, GivenUp, WorkerMonitor};
@@ -34,7 +34,7 @@ use crate::restore::Restore;
 use crate::snapshots::{Schedule, Snapshots};
 use crate::standby::Standby;
 use crate::stats::Stats;
-use crate::transaction::{TopicCounts, Transaction, trace_of};
+use crate::transaction::{TopicCounts, Transaction};
 
 /// Settings of a worker.
 #[derive(Clone, Debug)]

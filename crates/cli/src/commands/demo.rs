@@ -175,6 +175,7 @@ fn next_commands(directory: &Path) {
         ("dead-letter list --code CARD_NUMBER_PRESENT", "what was not taken, and why"),
         ("inspect merchant m-0001", "batches and balances of a merchant"),
         ("inspect balance revenue:fees", "what was earned"),
+        ("verify", "all of it checked, and decided again"),
     ] {
         output::data(format!("  {program} {command} --config {}    # {what}", config.display()));
     }

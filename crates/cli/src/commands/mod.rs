@@ -7,3 +7,4 @@ pub(crate) mod inspect;
 pub(crate) mod produce;
 pub(crate) mod run;
 pub(crate) mod topics;
+pub(crate) mod verify;

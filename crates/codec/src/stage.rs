@@ -1,5 +1,4 @@
-//! Between records and what the deciders speak: Avro in the wire format on one side, commands, events and
-//! outputs on the other.
+//! The records that a stage reads, and its journal.
 
 use settle_engine::authorize::{self, Authorize};
 use settle_engine::settle::{self, Settle};
@@ -109,7 +108,7 @@ impl StageCodec for Settle {
 }
 
 /// The position of a record, in the types of the schemas.
-pub(crate) fn position(record: &Record) -> SourcePosition {
+pub fn position(record: &Record) -> SourcePosition {
     SourcePosition {
         topic: (&*record.topic).into(),
         partition: signed_partition(record.partition),
@@ -118,17 +117,17 @@ pub(crate) fn position(record: &Record) -> SourcePosition {
 }
 
 /// Partition numbers are far below `i32::MAX`: a topic has at most 10,000.
-pub(crate) fn signed_partition(partition: u32) -> i32 {
+pub fn signed_partition(partition: u32) -> i32 {
     i32::try_from(partition).expect("a partition number fits 31 bits")
 }
 
 /// Offsets are below `i64::MAX`, as in Kafka.
-pub(crate) fn signed_offset(offset: u64) -> i64 {
+pub fn signed_offset(offset: u64) -> i64 {
     i64::try_from(offset).expect("an offset fits 63 bits")
 }
 
 /// An offset as the log counts it.
-pub(crate) fn unsigned_offset(offset: i64) -> u64 {
+pub fn unsigned_offset(offset: i64) -> u64 {
     u64::try_from(offset).expect("an offset is never below zero")
 }
 
