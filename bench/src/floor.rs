@@ -192,7 +192,13 @@ fn copy(
     }
 }
 
-fn send(producer: &BaseProducer, topic: &str, partition: i32, key: &[u8], value: &[u8]) -> anyhow::Result<()> {
+fn send(
+    producer: &BaseProducer,
+    topic: &str,
+    partition: i32,
+    key: &[u8],
+    value: &[u8],
+) -> anyhow::Result<()> {
     let mut record = BaseRecord::to(topic).partition(partition).key(key).payload(value);
     loop {
         match producer.send(record) {

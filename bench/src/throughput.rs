@@ -9,12 +9,12 @@ use settle_test_services::kafka::Cluster;
 use settle_types::topic;
 
 use crate::clock::now;
+use crate::cluster;
 use crate::contender::{Contender, Setup};
 use crate::gate::{self, Verdict};
 use crate::kafka::{self, Positions};
 use crate::process::{Process, cpu_seconds, peak_rss_mib};
 use crate::stats::{Sample, window};
-use crate::cluster;
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(100);
@@ -79,7 +79,8 @@ pub(crate) fn run(
         gate::sample(&setup.bootstrap, setup.partitions, payments)?.write(&setup.templates_file())?;
     }
     let _ = std::fs::remove_dir_all(setup.state(application));
-    let counted = window(&watched.samples).context("the run was too short to be measured: more payments are needed")?;
+    let counted =
+        window(&watched.samples).context("the run was too short to be measured: more payments are needed")?;
     #[expect(clippy::cast_precision_loss, reason = "a number of payments is far below 2^52")]
     let millions = payments as f64 / 1_000_000.0 * counted.share;
     let last = watched.samples.last().context("a run has samples")?;

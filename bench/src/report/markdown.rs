@@ -21,7 +21,13 @@ fn head(text: &mut String, results: &Results) {
     line(text, "# Benchmark\n");
     line(text, "| | |\n|---|---|");
     for (name, value) in [
-        ("machine", format!("{}, {} cores, {} GiB, Linux {}", machine.cpu, machine.cores, machine.memory_gib, machine.kernel)),
+        (
+            "machine",
+            format!(
+                "{}, {} cores, {} GiB, Linux {}",
+                machine.cpu, machine.cores, machine.memory_gib, machine.kernel
+            ),
+        ),
         ("load of the machine before it began", machine.load_before.clone()),
         ("Settle", format!("{} ({}), librdkafka {}", machine.settle, machine.commit, machine.librdkafka)),
         ("Kafka", format!("{}; {} broker(s) on the same cores", machine.kafka, results.brokers)),
@@ -52,7 +58,10 @@ fn throughput(text: &mut String, results: &Results) {
              every run passed the gate.\n"
         ),
     );
-    line(text, "| contender | payments/s | client CPU s per million | broker CPU s per million | peak RSS, MiB | start to first commit, s |");
+    line(
+        text,
+        "| contender | payments/s | client CPU s per million | broker CPU s per million | peak RSS, MiB | start to first commit, s |",
+    );
     line(text, "|---|--:|--:|--:|--:|--:|");
     for contender in Contender::ALL {
         let Some(rate) = results.spread(contender, |run| run.payments_per_second) else { continue };

@@ -20,6 +20,10 @@ use clap::Parser;
 
 use crate::args::{Arguments, Command};
 
+/// Decisions make many small values: the system's allocator takes a fifth of the time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// How a command ended, if it did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {

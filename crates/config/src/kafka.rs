@@ -92,7 +92,7 @@ impl Default for KafkaConfig {
             max_poll_interval_ms: 300_000,
             transaction_timeout_ms: 10_000,
             compression: Compression::default(),
-            linger_ms: 5,
+            linger_ms: 50,
             producer_buffer_bytes: 64 << 20,
             fetch_buffer_bytes: 16 << 20,
             connect_timeout_ms: 8_000,

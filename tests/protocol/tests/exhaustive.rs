@@ -21,12 +21,25 @@ const SEARCHES: [(&str, u8, usize, Trouble); 7] = [
 fn sizes() {
     for (name, records, events_per_transaction, trouble) in SEARCHES {
         let began = std::time::Instant::now();
-        let checker = Pipeline { records, events_per_transaction, trouble, mutation: None }.checker().threads(2).timeout(Duration::from_secs(60)).spawn_bfs().join();
-        println!("{name}: {} unique states, depth {}, {:?}", checker.unique_state_count(), checker.max_depth(), began.elapsed());
+        let checker = Pipeline { records, events_per_transaction, trouble, mutation: None }
+            .checker()
+            .threads(2)
+            .timeout(Duration::from_secs(60))
+            .spawn_bfs()
+            .join();
+        println!(
+            "{name}: {} unique states, depth {}, {:?}",
+            checker.unique_state_count(),
+            checker.max_depth(),
+            began.elapsed()
+        );
         for (p, path) in checker.discoveries() {
             let prop = checker.model().properties().into_iter().find(|x| x.name == p).unwrap();
-            if prop.expectation == Expectation::Always { println!("  FOUND {p}: {:#?}", path.into_actions()); }
-            else { println!("  seen: {p}"); }
+            if prop.expectation == Expectation::Always {
+                println!("  FOUND {p}: {:#?}", path.into_actions());
+            } else {
+                println!("  seen: {p}");
+            }
         }
     }
 }
@@ -36,13 +49,25 @@ fn mutants() {
     for mutation in Mutation::ALL {
         for (name, records, events_per_transaction, trouble) in SEARCHES {
             let began = std::time::Instant::now();
-            let checker = Pipeline { records, events_per_transaction, trouble, mutation: Some(mutation) }.checker().threads(2).timeout(Duration::from_secs(30)).finish_when(HasDiscoveries::AnyFailures).spawn_bfs().join();
+            let checker = Pipeline { records, events_per_transaction, trouble, mutation: Some(mutation) }
+                .checker()
+                .threads(2)
+                .timeout(Duration::from_secs(30))
+                .finish_when(HasDiscoveries::AnyFailures)
+                .spawn_bfs()
+                .join();
             let mut found = String::new();
             for (p, path) in checker.discoveries() {
                 let prop = checker.model().properties().into_iter().find(|x| x.name == p).unwrap();
-                if prop.expectation == Expectation::Always { found += &format!(" {p} in {} steps;", path.into_actions().len()); }
+                if prop.expectation == Expectation::Always {
+                    found += &format!(" {p} in {} steps;", path.into_actions().len());
+                }
             }
-            println!("{mutation:?} {name}: {} states {:?}{found}", checker.unique_state_count(), began.elapsed());
+            println!(
+                "{mutation:?} {name}: {} states {:?}{found}",
+                checker.unique_state_count(),
+                began.elapsed()
+            );
         }
     }
 }

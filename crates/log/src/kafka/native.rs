@@ -20,6 +20,13 @@ fn milliseconds(duration: Duration) -> c_int {
     c_int::try_from(duration.as_millis()).unwrap_or(c_int::MAX)
 }
 
+/// Has a producer send what it holds without waiting for more; returns when nothing is left, or after `timeout`. What is
+/// acknowledged counts as left until its event is served, which this call does not.
+pub(super) fn flush<C: ClientContext>(client: &Client<C>, timeout: Duration) {
+    // SAFETY: the client lives. An error says that something is left, which the caller finds out anyway.
+    let _ = unsafe { sys::rd_kafka_flush(client.native_ptr(), milliseconds(timeout)) };
+}
+
 /// A queue of events or records of a client. It must be dropped before its client.
 pub(super) struct Queue {
     pointer: NonNull<sys::rd_kafka_queue_t>,

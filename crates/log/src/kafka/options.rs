@@ -55,7 +55,7 @@ impl KafkaOptions {
             group: GroupSettings::default(),
             transaction_timeout: Duration::from_secs(10),
             compression: "lz4".to_owned(),
-            linger: Duration::from_millis(5),
+            linger: Duration::from_millis(50),
             producer_buffer_bytes: 64 << 20,
             fetch_buffer_bytes: 16 << 20,
             connect_timeout: Duration::from_secs(8),

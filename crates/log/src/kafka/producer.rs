@@ -20,6 +20,7 @@ use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use super::cluster::Cluster;
 use super::events::ProducerEvents;
 use super::fetcher;
+use super::native;
 use super::problems::code_of;
 use super::time::now;
 use crate::consumer::GroupMetadata;
@@ -33,8 +34,8 @@ const SENDS_PER_POLL: u32 = 500;
 const FULL_BUFFER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a new producer may wait for the cluster to end what the old one left open.
 const INIT_TIMEOUT: Duration = Duration::from_secs(60);
-/// A pause between two looks at the acknowledgements: much shorter than an answer of a broker takes.
-const DRAIN_PAUSE: Duration = Duration::from_micros(200);
+/// Time between two looks at the acknowledgements: the shortest that librdkafka knows.
+const DRAIN_STEP: Duration = Duration::from_millis(1);
 /// Events of the client that are served in one go, at most.
 const MOST_EVENTS: u32 = 10_000;
 
@@ -107,6 +108,8 @@ impl KafkaProducer {
     /// Publishes the positions and waits until every record is acknowledged. Nothing was asked to end yet: after an
     /// error the transaction can be aborted.
     fn prepare(&mut self, deadline: Instant) -> Result<(), Error> {
+        // Records are on their way while the positions are published.
+        native::flush(self.client.client(), DRAIN_STEP);
         if let Some(offsets) = self.offsets.take() {
             let Some(metadata) = offsets.metadata.native::<ConsumerGroupMetadata>() else {
                 return Err(Error::InvalidState {
@@ -123,7 +126,7 @@ impl KafkaProducer {
                 .map_err(|error| self.error("publish positions", &error))?;
         }
         loop {
-            self.client.poll(Duration::ZERO);
+            serve_events(&self.client);
             if self.client.client().context().has_failure() {
                 let failure = self.client.client().context().take_deliveries().failure;
                 let failure = failure.unwrap_or(KafkaError::Canceled);
@@ -135,7 +138,7 @@ impl KafkaProducer {
             if now() >= deadline {
                 return Err(self.cluster.errors.silence("write", &self.transactional_id));
             }
-            std::thread::sleep(DRAIN_PAUSE);
+            native::flush(self.client.client(), DRAIN_STEP);
         }
     }
 
@@ -224,7 +227,7 @@ impl TransactionalProducer for KafkaProducer {
         self.sends_since_poll += 1;
         if self.sends_since_poll >= SENDS_PER_POLL {
             self.sends_since_poll = 0;
-            self.client.poll(Duration::ZERO);
+            serve_events(&self.client);
         }
         Ok(())
     }
@@ -310,7 +313,7 @@ fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer
     }
 }
 
-/// Takes in what the client has to tell: after a commit, whether a connection was lost during it.
+/// Takes in what the client has to tell, all of it: what was acknowledged, and whether a connection was lost.
 fn serve_events(client: &BaseProducer<ProducerEvents>) {
     let notes = &client.client().context().notes;
     for _ in 0..MOST_EVENTS {
