@@ -55,7 +55,7 @@ impl KafkaOptions {
             group: GroupSettings::default(),
             transaction_timeout: Duration::from_secs(10),
             compression: "lz4".to_owned(),
-            linger: Duration::from_millis(50),
+            linger: Duration::from_millis(200),
             producer_buffer_bytes: 64 << 20,
             fetch_buffer_bytes: 16 << 20,
             connect_timeout: Duration::from_secs(8),
@@ -230,7 +230,7 @@ impl KafkaOptions {
         self.set_reading(&mut config, group);
         let kibibytes = (self.fetch_buffer_bytes / 1024).max(1).to_string();
         set_default(&mut config, "queued.max.messages.kbytes", &kibibytes);
-        set_default(&mut config, "queued.min.messages", "20000");
+        set_default(&mut config, "queued.min.messages", "5000");
         set_default(&mut config, "fetch.wait.max.ms", "50");
         set_default(&mut config, "fetch.error.backoff.ms", "50");
         set_default(&mut config, "fetch.queue.backoff.ms", "20");
@@ -294,7 +294,9 @@ impl KafkaOptions {
         let kibibytes = (self.producer_buffer_bytes / 1024).max(1).to_string();
         set_default(&mut config, "queue.buffering.max.kbytes", &kibibytes);
         set_default(&mut config, "queue.buffering.max.messages", "500000");
-        set_default(&mut config, "batch.size", "262144");
+        // A partition's records of a transaction in one request: librdkafka has one under way for each partition, and its
+        // thread spins while there is more that waited for `linger.ms`.
+        set_default(&mut config, "batch.size", "1000000");
         Ok(config)
     }
 
