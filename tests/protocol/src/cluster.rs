@@ -288,9 +288,7 @@ impl Cluster {
     /// Appends a record. The first of a transaction in a partition is checked by the coordinator, the next ones by the
     /// epoch of those before.
     pub fn append(&mut self, producer: usize, epoch: u8, target: Target, record: Record) -> Answer {
-        let is_open = |entry: &Entry| {
-            matches!(entry, Entry::Open { producer: who, epoch: when, .. } if *who == producer && *when == epoch)
-        };
+        let is_open = |entry: &Entry| matches!(entry, Entry::Open { producer: who, epoch: when, .. } if *who == producer && *when == epoch);
         if !self.log(target).iter().any(is_open) {
             let verified = self.verify(producer, epoch, target);
             if verified != Answer::Done {

@@ -62,6 +62,11 @@ impl Fate {
         Self::Delayed { is_given_up: true },
     ];
 
+    /// Whether it is still under way.
+    pub fn is_delayed(self) -> bool {
+        matches!(self, Self::Delayed { .. })
+    }
+
     fn is_given_up(self) -> bool {
         matches!(self, Self::AnswerLost { is_given_up: true } | Self::Delayed { is_given_up: true })
     }
@@ -297,9 +302,10 @@ impl Pipeline {
                     if world.left.network == 0 {
                         continue;
                     }
-                    let repeats_only =
-                        self.lacks(Mutation::RetryUnknownCommit) && request == Request::End { is_commit: true };
-                    let fates = Fate::TROUBLES.into_iter().filter(|fate| !(repeats_only && fate.is_given_up()));
+                    let repeats_only = self.lacks(Mutation::RetryUnknownCommit)
+                        && request == Request::End { is_commit: true };
+                    let fates =
+                        Fate::TROUBLES.into_iter().filter(|fate| !(repeats_only && fate.is_given_up()));
                     actions.extend(fates.map(|fate| Action::Send { worker: number, request, fate }));
                 }
                 for target in unwritten(draft).filter(|target| draft.added.has(*target)) {
@@ -341,10 +347,8 @@ impl Pipeline {
         if draft.stage == Stage::Aborting {
             return vec![Request::End { is_commit: false }];
         }
-        let mut requests: Vec<Request> = unwritten(draft)
-            .filter(|target| !draft.added.has(*target))
-            .map(Request::Add)
-            .collect();
+        let mut requests: Vec<Request> =
+            unwritten(draft).filter(|target| !draft.added.has(*target)).map(Request::Add).collect();
         let is_of_timers = draft.events.iter().all(|record| record.event == Event::Timer);
         let is_without_offsets = self.lacks(Mutation::NoOffsetsWithTimers) && is_of_timers;
         if draft.stage != Stage::OffsetsSent && !is_without_offsets {
@@ -479,7 +483,8 @@ impl Pipeline {
         let cluster = &world.cluster;
         let Phase::Restoring(restore) = &mut worker.phase else { return false };
         let needs_end = restore.end.is_none();
-        let asks_for_end = needs_end && (restore.committed.is_some() || self.lacks(Mutation::EndBeforeOffsets));
+        let asks_for_end =
+            needs_end && (restore.committed.is_some() || self.lacks(Mutation::EndBeforeOffsets));
         if restore.committed.is_none() && !asks_for_end {
             // (a)
             let is_stable = cluster.group.pending == [None; PRODUCERS];

@@ -10,24 +10,32 @@ use crate::worker::{Phase, Restore, State, Store};
 /// All properties.
 pub fn all() -> Vec<Property<Pipeline>> {
     vec![
-        Property::always("I1: a store is the fold of the committed journal before its offset", |_, world: &World| {
-            world.workers.iter().all(|worker| {
-                is_fold_of_journal(world, worker.store) && is_fold_of_journal(world, worker.flushed)
-            })
-        }),
-        Property::always("I2: the committed decisions are one for each record, in order", |_, world: &World| {
-            decisions(world).eq(0..decisions_committed(world))
-        }),
-        Property::always("I4: the group's offset is not beyond the committed decisions", |_, world: &World| {
-            world.cluster.group.committed.unwrap_or(0) <= decisions_committed(world)
-        }),
-        Property::always("I5: an owner that may write has everything that was committed", |_, world: &World| {
-            world.workers.iter().all(|worker| {
-                let is_owner = worker.owned_in == Some(world.cluster.group.generation);
-                let may_write = is_owner && worker.phase == Phase::Ready;
-                !may_write || fold(world, usize::MAX) == Some(worker.store.state)
-            })
-        }),
+        Property::always(
+            "I1: a store is the fold of the committed journal before its offset",
+            |_, world: &World| {
+                world.workers.iter().all(|worker| {
+                    is_fold_of_journal(world, worker.store) && is_fold_of_journal(world, worker.flushed)
+                })
+            },
+        ),
+        Property::always(
+            "I2: the committed decisions are one for each record, in order",
+            |_, world: &World| decisions(world).eq(0..decisions_committed(world)),
+        ),
+        Property::always(
+            "I4: the group's offset is not beyond the committed decisions",
+            |_, world: &World| world.cluster.group.committed.unwrap_or(0) <= decisions_committed(world),
+        ),
+        Property::always(
+            "I5: an owner that may write has everything that was committed",
+            |_, world: &World| {
+                world.workers.iter().all(|worker| {
+                    let is_owner = worker.owned_in == Some(world.cluster.group.generation);
+                    let may_write = is_owner && worker.phase == Phase::Ready;
+                    !may_write || fold(world, usize::MAX) == Some(worker.store.state)
+                })
+            },
+        ),
         Property::always("I11: the sequence of the committed journal is dense", |_, world: &World| {
             fold(world, usize::MAX).is_some()
         }),
@@ -52,12 +60,15 @@ pub fn all() -> Vec<Property<Pipeline>> {
         Property::sometimes("a zombie's records stand open behind those of the owner", |_, world: &World| {
             is_zombie_behind_owner(world)
         }),
-        Property::sometimes("a delayed end of a transaction arrives beside the producer that replaces its sender", |_, world: &World| {
-            world.late.iter().any(|message| {
-                let is_end = matches!(message.request, Request::End { is_commit: true });
-                is_end && matches!(world.workers[message.producer].phase, Phase::Init(_))
-            })
-        }),
+        Property::sometimes(
+            "a delayed end of a transaction arrives beside the producer that replaces its sender",
+            |_, world: &World| {
+                world.late.iter().any(|message| {
+                    let is_end = matches!(message.request, Request::End { is_commit: true });
+                    is_end && matches!(world.workers[message.producer].phase, Phase::Init(_))
+                })
+            },
+        ),
     ]
 }
 
@@ -97,7 +108,9 @@ fn has_next(model: &Pipeline, world: &World) -> bool {
 fn is_zombie_behind_owner(world: &World) -> bool {
     let generation = world.cluster.group.generation;
     let is_of_zombie = |entry: &Entry| match entry {
-        Entry::Open { producer, .. } => world.workers[*producer].owned_in.is_some_and(|own| own != generation),
+        Entry::Open { producer, .. } => {
+            world.workers[*producer].owned_in.is_some_and(|own| own != generation)
+        }
         _ => false,
     };
     let zombie = world.cluster.journal.iter().rposition(is_of_zombie);
