@@ -67,6 +67,11 @@ impl Client {
     }
 }
 
+/// Whether the registry has a schema for a topic's values.
+pub fn has_schema(registry: &Registry, topic: &str) -> bool {
+    kcat::latest_schema(registry, topic).is_ok()
+}
+
 fn lines_of(objects: &[Value]) -> String {
     objects.iter().map(|object| format!("{object}\n")).collect()
 }
