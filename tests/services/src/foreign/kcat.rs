@@ -33,7 +33,7 @@ pub(super) fn write(
     let folder = Folder::create("kcat")?;
     let file = folder.path().join("value");
     for object in objects {
-        let record = Avro::from(object.clone()).resolve(&schema).map_err(avro_error)?;
+        let record = avro_of(object).resolve(&schema).map_err(avro_error)?;
         let mut value = vec![0];
         value.extend(id.to_be_bytes());
         writer.write_value(&mut value, record).map_err(avro_error)?;
@@ -94,6 +94,21 @@ pub(super) fn latest_schema(registry: &Registry, topic: &str) -> Result<(u32, St
 fn get(url: &str) -> Result<Value> {
     let body = http::body_of(url).map_err(Error::io(format!("ask the registry for {url}")))?;
     serde_json::from_str(&body).map_err(|error| unreadable(format!("the registry's answer: {error}: {body}")))
+}
+
+/// The nearest form in Avro; the schema makes records, enums and times of it.
+fn avro_of(value: &Value) -> Avro {
+    match value {
+        Value::Null => Avro::Null,
+        Value::Bool(value) => Avro::Boolean(*value),
+        // No schema of ours has floats: a number that is no integer becomes what nothing fits.
+        Value::Number(number) => number.as_i64().map_or(Avro::Null, Avro::Long),
+        Value::String(text) => Avro::String(text.clone()),
+        Value::Array(items) => Avro::Array(items.iter().map(avro_of).collect()),
+        Value::Object(fields) => {
+            Avro::Map(fields.iter().map(|(name, value)| (name.clone(), avro_of(value))).collect())
+        }
+    }
 }
 
 fn parse(schema: &str) -> Result<Schema> {
