@@ -50,6 +50,11 @@ torture: setup ## Random trouble on real Kafka for long: one broker and three, 2
 	@cargo build --release --locked --bin settle
 	@SETTLE_TORTURE=full scripts/test.sh -p settle-tests --test kafka -- --nocapture --test-threads 1
 
+.PHONY: fuzz
+fuzz: setup ## Damage the input of every decoder, SETTLE_FUZZ_CASES times each (200,000 by default)
+	@SETTLE_FUZZ_CASES=$${SETTLE_FUZZ_CASES:-200000} cargo test --release --locked --test fuzz \
+	  -p settle-schema -p settle-ingest -p settle-config -p settle-risk -p settle-log
+
 .PHONY: doc
 doc: setup ## Build the API documentation; a broken link is an error
 	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps

@@ -4,12 +4,13 @@
 #
 #     kafka/      class path of the broker and of the console tools
 #     tools/      serializers for the console tools: Avro through the registry
+#     classes/    what lets the console producer use them
 #     registry/   Apicurio Registry
 #     s3/         class path of S3Proxy
 #     log4j2.xml, logback.xml     how they log
 #     stamp       the versions, written last
 #
-# The folder's name is a hash of what decides its content (tests/services/pom.xml and java/*.xml), so a
+# The folder's name is a hash of what decides its content (tests/services/pom.xml and java/), so a
 # change of a version makes a new folder and the old one keeps working for other checkouts. A folder
 # that nobody has asked for in 60 days goes when a new one comes.
 #
@@ -78,6 +79,16 @@ fetch_archive() {
     maven -f "$definitions/java/$1.xml" dependency:unpack-dependencies "-Dsettle.output=$2/$1"
 }
 
+# The runtime alone has no compiler.
+compile_tools() {
+    say "compiling java/source"
+    if ! java -jar "$(compgen -G "$1/compiler/ecj-*.jar")" -17 -proc:none -d "$1/classes" \
+        -cp "$(compgen -G "$1/[kt]*/*.jar" | paste -sd:)" "$definitions"/java/source/*.java >&2; then
+        say "java/source could not be compiled: the compiler's messages are above"
+        exit 1
+    fi
+}
+
 require_file() {
     if ! compgen -G "$1" >/dev/null; then
         say "the download is not what was expected: there is no ${1##*/} in ${1%/*}"
@@ -87,7 +98,7 @@ require_file() {
 
 require_java
 
-key="$(cat "$definitions/pom.xml" "$definitions"/java/*.xml | sha256sum | cut -c1-16)"
+key="$(cat "$definitions/pom.xml" "$definitions"/java/*.xml "$definitions"/java/source/*.java | sha256sum | cut -c1-16)"
 installed="$cache/$key"
 if [[ -f $installed/stamp ]]; then
     touch "$installed/stamp"
@@ -111,11 +122,13 @@ if [[ ! -f $installed/stamp ]]; then
     fetch_class_path kafka "$partial"
     fetch_class_path tools "$partial"
     fetch_class_path s3 "$partial"
+    fetch_class_path compiler "$partial"
     fetch_archive registry "$partial"
     require_file "$partial/kafka/kafka_2.13-*.jar"
     require_file "$partial/tools/apicurio-registry-serdes-avro-serde-*.jar"
     require_file "$partial/s3/s3proxy-*.jar"
     require_file "$partial/registry/apicurio-registry-app-*-runner.jar"
+    compile_tools "$partial"
     cp "$definitions/java/log4j2.xml" "$definitions/java/logback.xml" "$partial/"
     sed -n 's/^ *<\([a-z0-9]*\)\.version>\(.*\)<\/.*/\1 \2/p' "$definitions/pom.xml" >"$partial/stamp"
     mv "$partial" "$installed"

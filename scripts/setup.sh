@@ -3,14 +3,15 @@
 #
 # Needed to build: cargo (by rustup), a C++20 compiler for RocksDB, libclang for the bindings to it,
 # make, and OpenSSL's headers with pkg-config for the Kafka client.
-# Needed by the tests that start Kafka, a registry and an S3 server: Java 17 or newer, and Maven.
+# Needed by the tests that start Kafka, a registry and an S3 server: Java 17 or newer, and Maven; by those of
+# other clients: kcat and Python.
 #
 # What is missing is installed with apt-get as root or through a sudo that asks for no password;
 # anywhere else the exact line to run is printed, and the exit status is 1 if a build needs it.
 #
 # Usage: scripts/setup.sh [--check] [--build]
 #   --check   never installs anything
-#   --build   only what a build needs: no Java, no Maven
+#   --build   only what a build needs: no Java, no Maven, no kcat, no Python
 set -euo pipefail
 
 repository="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
@@ -136,6 +137,10 @@ has_java() {
     ((${version:-0} >= 17))
 }
 
+has_python() {
+    "${SETTLE_PYTHON:-python3}" -c 'import ensurepip, sys, venv; assert sys.version_info >= (3, 9)' 2>/dev/null
+}
+
 # Distributions have 17, or a newer one as their default.
 java_package() {
     if [[ -n "$(apt-cache search --names-only '^openjdk-17-jre-headless$' 2>/dev/null)" ]]; then
@@ -174,6 +179,14 @@ find_missing() {
     if ! command -v mvn >/dev/null; then
         missing+=("Maven (for tests)")
         packages+=(maven)
+    fi
+    if ! command -v kcat >/dev/null; then
+        missing+=("kcat (for tests)")
+        packages+=(kcat)
+    fi
+    if ! has_python; then
+        missing+=("Python 3.9 or newer with venv (for tests)")
+        packages+=(python3 python3-venv)
     fi
 }
 

@@ -6,6 +6,7 @@
 
 mod bad_starts;
 mod deployment;
+mod foreign_clients;
 mod garbage;
 mod registry;
 mod security;

@@ -9,7 +9,7 @@ pub enum Mutation {
     ReuseProducerAfterUnknownCommit,
     /// No disturbance ever leads to a new producer, except where the old one is of no use.
     NoNewProducer,
-    /// Only a disturbance during a commit that succeeded leads to a new producer, not one during an abort or before.
+    /// Only a disturbance during a commit that was confirmed leads to a new producer, not one of an aborted transaction.
     NewProducerAfterCommitsOnly,
     /// The restore stops at the last stable offset instead of the journal's end.
     ReadCommittedEnd,

@@ -62,6 +62,11 @@ impl Fate {
         Self::Delayed { is_given_up: true },
     ];
 
+    /// Whether it is still under way.
+    pub fn is_delayed(self) -> bool {
+        matches!(self, Self::Delayed { .. })
+    }
+
     fn is_given_up(self) -> bool {
         matches!(self, Self::AnswerLost { is_given_up: true } | Self::Delayed { is_given_up: true })
     }

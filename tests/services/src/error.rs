@@ -21,9 +21,11 @@ pub enum Error {
         /// The operating system's words.
         source: io::Error,
     },
-    /// `scripts/services.sh` failed: something is not installed, or could not be fetched.
-    #[error("the services are not installed; scripts/services.sh says:\n{output}")]
+    /// A script that installs what the tests need failed: something is missing, or could not be fetched.
+    #[error("what the test needs is not installed; scripts/{script} says:\n{output}")]
     Install {
+        /// Which one.
+        script: &'static str,
         /// What the script wrote.
         output: String,
     },

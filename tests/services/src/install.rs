@@ -28,24 +28,35 @@ pub fn install() -> Result<Installed> {
 }
 
 fn run_script() -> Result<Installed> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/services.sh");
+    Ok(Installed { root: printed_path("services.sh")? })
+}
+
+/// The path that a script of this checkout prints when it has installed something there.
+pub(crate) fn printed_path(script: &'static str) -> Result<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts").join(script);
     let output = Command::new("bash")
-        .arg(&script)
+        .arg(&path)
         .output()
-        .map_err(Error::io(format!("run bash {}", script.display())))?;
+        .map_err(Error::io(format!("run bash {}", path.display())))?;
     let stdout = String::from_utf8_lossy(&output.stdout);
-    let root = PathBuf::from(stdout.trim());
-    if !output.status.success() || !root.is_dir() {
+    let printed = PathBuf::from(stdout.trim());
+    if !output.status.success() || !printed.exists() {
         let stderr = String::from_utf8_lossy(&output.stderr);
-        return Err(Error::Install { output: format!("{}\n{stderr}{stdout}", output.status) });
+        return Err(Error::Install { script, output: format!("{}\n{stderr}{stdout}", output.status) });
     }
-    Ok(Installed { root })
+    Ok(printed)
 }
 
 impl Installed {
     /// Class path of the broker and of the console tools, with the serializers for Avro behind it.
     pub(crate) fn kafka_class_path(&self) -> String {
-        format!("{}/*:{}/*", self.root.join("kafka").display(), self.root.join("tools").display())
+        let folder = |name: &str| self.root.join(name);
+        format!(
+            "{}/*:{}/*:{}",
+            folder("kafka").display(),
+            folder("tools").display(),
+            folder("classes").display()
+        )
     }
 
     /// Class path of the S3 server.

@@ -9,6 +9,7 @@
 //! | [`kafka`] | 1 or 3 brokers, open, with TLS or with TLS and SCRAM | create topics, users, permissions; kill, stop, pause and start brokers; run Kafka's tools; stand proxies before the brokers |
 //! | [`registry`] | Apicurio Registry with Confluent's API, with a password, TLS or both | kill, pause and restart it; its schemas stay |
 //! | [`object_store`] | S3Proxy with one bucket | kill, pause and restart it; its objects stay |
+//! | [`foreign`] | kcat, Kafka's console tools, Python's client | write and read Avro through the registry |
 //! | [`proxy`] | a TCP proxy that knows Kafka's frames | lose, delay and cut requests |
 //! | [`tls`] | nothing: authorities and certificates, right and wrong ones | |
 //! | [`audit`] | nothing: reads a cluster and judges what Settle wrote | |
@@ -48,6 +49,7 @@
 pub mod audit;
 pub mod proxy;
 
+pub mod foreign;
 pub mod kafka;
 pub mod object_store;
 pub mod registry;
@@ -55,6 +57,7 @@ pub mod tls;
 
 mod base64;
 mod class_archive;
+mod command;
 mod error;
 mod folder;
 mod http;

@@ -8,7 +8,7 @@
 //! - `producer`: transactions, and what a failed commit means
 //! - `reader`: partitions outside any group; `admin`: topics
 //! - `cluster`, `problems`, `events`, `statistics`: what the clients share and what librdkafka reports by itself
-//! - `native`: the calls that the crate rdkafka lacks, and the only `unsafe` code of the workspace
+//! - `native`: the calls that the crate rdkafka lacks, and the only `unsafe` code of the program
 
 mod admin;
 mod cluster;

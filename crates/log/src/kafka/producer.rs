@@ -3,8 +3,11 @@
 //! Owns the commit as Kafka needs it: the group's positions, every record acknowledged, then the end of the transaction,
 //! and what follows when one of them fails. `Unknown` is the answer whenever the end was asked for and not confirmed:
 //! librdkafka repeats the request by itself, and a late copy of it could end the *next* transaction of this producer (its
-//! issue 5423). So a producer that lost a connection or a request during a commit is replaced before it begins another
-//! transaction, even if the commit succeeded: the new producer's epoch shuts out whatever is still under way.
+//! issue 5423). So a producer that lost a connection or a request during a transaction is replaced before it begins
+//! another one, even if the commit or the abort succeeded: the new producer's epoch shuts out whatever is still under way.
+//! The abort counts too: a late copy of it would abort the first half of the next transaction, whose second half would
+//! then be committed alone; and positions that come late would be committed with the next transaction (both found by
+//! the model in tests/protocol).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,7 +57,9 @@ pub(super) struct KafkaProducer {
     is_open: bool,
     offsets: Option<Offsets>,
     sends_since_poll: u32,
-    /// A connection or a request was lost during the last commit.
+    /// Connections and requests lost before the open transaction began.
+    disturbances_before: u64,
+    /// A connection or a request was lost during the last transaction, or a wait for an answer was given up.
     needs_new_epoch: bool,
 }
 
@@ -70,6 +75,7 @@ impl KafkaProducer {
             is_open: false,
             offsets: None,
             sends_since_poll: 0,
+            disturbances_before: 0,
             needs_new_epoch: false,
         })
     }
@@ -97,7 +103,7 @@ impl KafkaProducer {
     fn renew(&mut self) -> Result<(), Error> {
         tracing::info!(
             transactional_id = self.transactional_id,
-            "a connection was lost during a commit: a new producer shuts out what is late"
+            "a connection was lost during a transaction: a new producer shuts out what is late"
         );
         self.client = initialized(&self.cluster, &self.transactional_id)?;
         self.slots = Slots::default();
@@ -146,6 +152,7 @@ impl KafkaProducer {
     fn end(&mut self, deadline: Instant) -> Result<(), CommitError> {
         let remaining = deadline.saturating_duration_since(now()).max(Duration::from_millis(100));
         let Err(error) = self.client.commit_transaction(remaining) else { return Ok(()) };
+        self.needs_new_epoch = true;
         let reason = self.error("commit", &error);
         if is_fence(&error) {
             return Err(self.cluster.fenced(&self.transactional_id, reason));
@@ -156,8 +163,17 @@ impl KafkaProducer {
         })
     }
 
+    /// After a transaction that ended well: whether a request of it may still be under way.
+    fn look_for_disturbances(&mut self) {
+        serve_events(&self.client);
+        let disturbances = self.client.client().context().notes.disturbances();
+        self.needs_new_epoch |= disturbances != self.disturbances_before;
+    }
+
     /// After a failure before the end was asked for.
     fn give_up(&mut self, reason: Error) -> CommitError {
+        // Its positions may still be under way to a broker that did not answer in time.
+        self.needs_new_epoch = true;
         if matches!(reason, Error::ProducerFenced { .. }) {
             return self.cluster.fenced(&self.transactional_id, reason);
         }
@@ -187,6 +203,7 @@ impl TransactionalProducer for KafkaProducer {
         self.client.begin_transaction().map_err(|error| self.refused("begin a transaction", &error))?;
         // What came of an older transaction is of no interest.
         self.client.client().context().take_deliveries();
+        self.disturbances_before = self.client.client().context().notes.disturbances();
         self.is_open = true;
         Ok(())
     }
@@ -254,14 +271,12 @@ impl TransactionalProducer for KafkaProducer {
             return Err(CommitError::Fatal { reason });
         }
         self.is_open = false;
-        let disturbances = self.client.client().context().notes.disturbances();
         let deadline = now() + self.cluster.options.commit_timeout();
         if let Err(reason) = self.prepare(deadline) {
             return Err(self.give_up(reason));
         }
         self.end(deadline)?;
-        serve_events(&self.client);
-        self.needs_new_epoch = self.client.client().context().notes.disturbances() != disturbances;
+        self.look_for_disturbances();
         let deliveries = self.client.client().context().take_deliveries();
         Ok(Committed { next_offsets: self.slots.next_offsets(&deliveries.next_offsets) })
     }
@@ -277,6 +292,7 @@ impl TransactionalProducer for KafkaProducer {
             tracing::warn!(transactional_id = self.transactional_id, %error, "an abort was not confirmed");
             self.needs_new_epoch = true;
         }
+        self.look_for_disturbances();
         Ok(())
     }
 }

@@ -1,15 +1,9 @@
 //! Kafka's own command-line tools, by the names that they have in its `bin` folder.
 
-use std::io::Write;
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::process::Command;
 
 use super::class_archive;
-use crate::{Error, Installed, Result, wait};
-
-/// Longest time that a tool may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+use crate::{Error, Installed, Result, command};
 
 /// Tools and the classes that are their programs.
 const TOOLS: [(&str, &str); 19] = [
@@ -73,64 +67,15 @@ pub(super) fn run(
         let known: Vec<&str> = TOOLS.iter().map(|(known, _)| *known).collect();
         return Err(Error::Options { detail: format!("no tool '{name}'; there are {}", known.join(", ")) });
     };
-    let mut child = Command::new("setpriv")
+    let mut command = Command::new("setpriv");
+    command
         .args(["--pdeathsig", "KILL", "--", "java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"])
         .arg("-XX:-UsePerfData")
         .args(flags)
         .arg(format!("-Dlog4j2.configurationFile={}", installed.file("log4j2.xml").display()))
         .args(["-cp", &installed.kafka_class_path(), class])
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(Error::io(format!("run {name} with setpriv and java")))?;
-    let mut stdin = child.stdin.take();
-    let input = input.to_owned();
-    // A tool that ends without reading all of it is judged by its status, not by the broken pipe.
-    let writer = thread::spawn(move || stdin.as_mut().map(|pipe| pipe.write_all(input.as_bytes())));
-    let output = output_within(child, name)?;
-    let _ = writer.join();
+        .args(arguments);
+    let output = command::run(command, name, input.as_bytes().to_vec())?;
     let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-    if output.status.success() {
-        return Ok(ToolOutput { stdout, stderr });
-    }
-    Err(Error::Tool { tool: name.to_owned(), status: output.status.to_string(), stdout, stderr })
-}
-
-/// Waits for the end of a tool while two threads empty its pipes.
-fn output_within(mut child: Child, name: &str) -> Result<Output> {
-    let stdout = child.stdout.take().map(read_in_background);
-    let stderr = child.stderr.take().map(read_in_background);
-    let ended = wait::until(PATIENCE, || {
-        let status = child.try_wait().map_err(Error::io(format!("wait for the end of {name}")))?;
-        Ok::<_, Error>(status.ok_or_else(String::new))
-    })?;
-    if ended.is_err() {
-        child.kill().map_err(Error::io(format!("kill {name}")))?;
-        child.wait().map_err(Error::io(format!("wait for the end of {name}")))?;
-    }
-    let text = |reader: Option<thread::JoinHandle<Vec<u8>>>| {
-        reader.map(|reader| reader.join().expect("a reader does not panic")).unwrap_or_default()
-    };
-    let (stdout, stderr) = (text(stdout), text(stderr));
-    match ended {
-        Ok(status) => Ok(Output { status, stdout, stderr }),
-        Err(_) => Err(Error::Tool {
-            tool: name.to_owned(),
-            status: format!("nothing within {PATIENCE:?}, and was killed"),
-            stdout: String::from_utf8_lossy(&stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&stderr).into_owned(),
-        }),
-    }
-}
-
-fn read_in_background(mut pipe: impl std::io::Read + Send + 'static) -> thread::JoinHandle<Vec<u8>> {
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        // What came before a read error is still worth showing.
-        let _ = pipe.read_to_end(&mut bytes);
-        bytes
-    })
+    Ok(ToolOutput { stdout, stderr: output.stderr })
 }

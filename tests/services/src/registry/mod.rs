@@ -180,5 +180,8 @@ fn runner(folder: &Path) -> Result<PathBuf> {
             return Ok(path);
         }
     }
-    Err(Error::Install { output: format!("there is no *-runner.jar in {}", folder.display()) })
+    Err(Error::Install {
+        script: "services.sh",
+        output: format!("there is no *-runner.jar in {}", folder.display()),
+    })
 }

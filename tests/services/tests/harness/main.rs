@@ -2,6 +2,7 @@
 
 mod brokers;
 mod clients;
+mod foreign;
 mod registry;
 mod secure;
 mod store;
