@@ -135,8 +135,13 @@ impl Deployment {
         if ended.code != Some(0) {
             self.show_logs();
         }
-        let [report] = &ended.expect_code(0).json_lines()[..] else { panic!("seed {seed}: one report was expected") };
-        assert_eq!(report["checked"]["redecided"], report["checked"]["events"], "seed {seed}: all was decided again");
+        let [report] = &ended.expect_code(0).json_lines()[..] else {
+            panic!("seed {seed}: one report was expected")
+        };
+        assert_eq!(
+            report["checked"]["redecided"], report["checked"]["events"],
+            "seed {seed}: all was decided again"
+        );
         assert_eq!(report["checked"]["inputs_waiting"], 0, "seed {seed}: nothing waits for a decision");
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Owns the traits [`Log`] and [`Reader`]. Must not know which log it is.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::consumer::{Consumer, ConsumerOptions, PollLimit};
@@ -77,6 +78,16 @@ pub trait Log: Send + Sync {
     /// A producer under `transactional_id`. When this returns, an older producer of the same id can
     /// commit nothing more, and what it left open is aborted.
     fn producer(&self, transactional_id: &str) -> Result<Box<dyn TransactionalProducer>, Error>;
+
+    /// The committed positions of a group, read from outside of it; those without one are absent. `None`: the log cannot
+    /// tell, or not to this process.
+    fn group_positions(
+        &self,
+        _group: &str,
+        _partitions: &[TopicPartition],
+    ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error> {
+        Ok(None)
+    }
 
     /// A reader outside any group: to restore, tail and inspect.
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;

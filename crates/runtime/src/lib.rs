@@ -25,4 +25,4 @@ pub use monitor::{AbortReason, CommittedWork, GivenUp, WorkerMonitor};
 pub use pipeline::{Pipeline, PipelineOptions, RunMode, StageSelection};
 pub use stats::{Stats, StatsSnapshot};
 pub use topics::{TopicDifference, TopicRequirements, topic_differences};
-pub use worker::{Worker, WorkerOptions};
+pub use worker::{Worker, WorkerOptions, group_name};

@@ -559,7 +559,7 @@ impl<S: StageCodec> Worker<S> {
 }
 
 /// Consumer group of a stage.
-pub(crate) fn group_name<S: Stage>(application: &str) -> String {
+pub fn group_name<S: Stage>(application: &str) -> String {
     format!("{application}-{}", S::NAME)
 }
 

@@ -168,7 +168,8 @@ fn whichever_byte_of_a_record_is_flipped_is_found() {
     let mut wrong = Vec::new();
     for name in OUTPUTS {
         let (partition, index) = victim(honest(), name);
-        let length = honest().clone().partition_mut(name, partition)[index].value.as_deref().map_or(0, <[u8]>::len);
+        let length =
+            honest().clone().partition_mut(name, partition)[index].value.as_deref().map_or(0, <[u8]>::len);
         let step = (length / 24).max(1);
         for byte in (0..length).step_by(step) {
             let mut topics = honest().clone();
@@ -176,7 +177,12 @@ fn whichever_byte_of_a_record_is_flipped_is_found() {
             let mut bytes = record.value.as_deref().expect("a value").to_vec();
             bytes[byte] ^= 1 << (byte % 8);
             record.value = Some(bytes.into());
-            check(&topics, &format!("{name}/{partition}@{index}"), &format!("byte {byte} of the value"), &mut wrong);
+            check(
+                &topics,
+                &format!("{name}/{partition}@{index}"),
+                &format!("byte {byte} of the value"),
+                &mut wrong,
+            );
         }
         let mut topics = honest().clone();
         let record = &mut topics.partition_mut(name, partition)[index];
@@ -204,7 +210,8 @@ fn check(topics: &Topics, expected: &str, what: &str, wrong: &mut Vec<String>) {
 fn the_command_shows_both_sides_and_exits_with_3() {
     let (partition, index) = victim(honest(), topic::PAYOUTS);
     let mut topics = honest().clone();
-    let honest_amount = value::<Payout>(&topics.partition_mut(topic::PAYOUTS, partition)[index]).amount_minor.get();
+    let honest_amount =
+        value::<Payout>(&topics.partition_mut(topic::PAYOUTS, partition)[index]).amount_minor.get();
     tamper(topics.partition_mut(topic::PAYOUTS, partition), index, Tampering::AmountChanged);
     let folder = tempfile::tempdir().expect("a temporary folder");
     topics.write(folder.path());
