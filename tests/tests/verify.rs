@@ -11,6 +11,7 @@ use settle_tests::{Settle, Topics, note};
 use settle_types::topic;
 
 mod beyond;
+mod rerouted;
 mod tamperings;
 
 /// What a run left behind that had its rules changed in the middle, and another partition count than one.

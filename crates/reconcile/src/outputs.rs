@@ -381,11 +381,10 @@ impl Source {
 
     /// How many expected records stand before this one.
     fn distance(&mut self, record: &Record) -> Result<Option<usize>, Error> {
-        let whole = digest_of(record, Coverage::Whole);
-        let partial = digest_of(record, Coverage::WithoutInput);
+        let mut digests = Digests::of(record);
         for distance in 0..LOOK_AHEAD {
             let Some(expected) = self.peek(distance)? else { return Ok(None) };
-            if is_it(expected, &whole, &partial) {
+            if digests.are_of(expected) {
                 return Ok(Some(distance));
             }
         }
@@ -394,9 +393,8 @@ impl Source {
 
     /// Which of the records that were passed over this one is.
     fn late(&self, record: &Record) -> Option<usize> {
-        let whole = digest_of(record, Coverage::Whole);
-        let partial = digest_of(record, Coverage::WithoutInput);
-        self.passed_over.iter().position(|passed| is_it(&passed.expected, &whole, &partial))
+        let mut digests = Digests::of(record);
+        self.passed_over.iter().position(|passed| digests.are_of(&passed.expected))
     }
 
     fn found(&mut self, digest: Hash, offset: u64) {
@@ -413,10 +411,27 @@ impl Source {
     }
 }
 
-fn is_it(expected: &Expected, whole: &Hash, partial: &Hash) -> bool {
-    match expected.coverage {
-        Coverage::Whole => expected.digest == *whole,
-        Coverage::WithoutInput => expected.digest == *partial,
+/// Digests of a record; the second one is rarely asked for.
+struct Digests<'a> {
+    record: &'a Record,
+    whole: Hash,
+    partial: Option<Hash>,
+}
+
+impl<'a> Digests<'a> {
+    fn of(record: &'a Record) -> Self {
+        Self { record, whole: digest_of(record, Coverage::Whole), partial: None }
+    }
+
+    fn are_of(&mut self, expected: &Expected) -> bool {
+        match expected.coverage {
+            Coverage::Whole => expected.digest == self.whole,
+            Coverage::WithoutInput => {
+                let partial =
+                    self.partial.get_or_insert_with(|| digest_of(self.record, Coverage::WithoutInput));
+                expected.digest == *partial
+            }
+        }
     }
 }
 
