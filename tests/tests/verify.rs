@@ -1,14 +1,17 @@
 //! `settle verify`: it accepts what runs leave behind, and names the exact place of whatever was changed afterwards.
 
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
+use std::time::Duration;
 
+use settle_config::DEMO_TOML;
 use settle_log::EmbeddedLog;
 use settle_reconcile::{InMemory, NoProgress, Report, VerifyOptions, verify};
 use settle_tests::{Settle, Topics, note};
 use settle_types::topic;
 
 mod beyond;
+mod rerouted;
 mod tamperings;
 
 /// What a run left behind that had its rules changed in the middle, and another partition count than one.
@@ -16,21 +19,18 @@ fn honest() -> &'static Topics {
     static TOPICS: OnceLock<Topics> = OnceLock::new();
     TOPICS.get_or_init(|| {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let settle = Settle::new(folder.path().join("data"))
-            .with_config(demo_config(folder.path()))
-            .with("embedded.partitions=3");
-        settle.run(&["produce", "--generate", "2500", "--seed", "11"]).expect_code(0);
+        let config = folder.path().join("settle.toml");
+        std::fs::write(&config, DEMO_TOML).expect("the folder can be written");
+        let settle =
+            Settle::new(folder.path().join("data")).with_config(&config).with("embedded.partitions=3");
+        settle.run(&["produce", "--generate", "1500", "--seed", "11"]).expect_code(0);
         settle.run(&["run", "--until-idle", "--log-level", "warn"]).expect_code(0);
         let before = settle.verify();
         // Other rules, other contracts: what follows is decided by them.
-        let changed = settle
-            .clone()
-            .with("idempotency.retention_days=5")
-            .with("contracts.m-0003.status=\"BLOCKED\"")
-            .with("contracts.m-0004.reserve_basis_points=700");
-        changed.run(&["produce", "--generate", "2500", "--seed", "12"]).expect_code(0);
-        changed.settle();
-        let after = changed.verify();
+        std::fs::write(&config, changed_rules()).expect("the folder can be written");
+        settle.run(&["produce", "--generate", "1500", "--seed", "12"]).expect_code(0);
+        settle.settle();
+        let after = settle.verify();
         let redecided =
             |report: &serde_json::Value| report["checked"]["redecided"].as_u64().expect("a number");
         assert!(redecided(&after) > redecided(&before));
@@ -38,7 +38,7 @@ fn honest() -> &'static Topics {
             after["checked"]["redecided"], after["checked"]["events"],
             "all events were decided again"
         );
-        let topics = Topics::read(changed.data());
+        let topics = Topics::read(settle.data());
         let configs = topics.values::<settle_types::authorize::DecisionEvent>(topic::DECIDED);
         let configs = configs.iter().filter(|event| event.config.is_some()).count();
         assert_eq!(configs, 6, "each of three partitions activated two configurations");
@@ -47,11 +47,19 @@ fn honest() -> &'static Topics {
     })
 }
 
-/// The demo's configuration as a file.
-fn demo_config(folder: &Path) -> std::path::PathBuf {
-    let file = folder.join("settle.toml");
-    std::fs::write(&file, settle_config::DEMO_TOML).expect("the folder can be written");
-    file
+/// A lower limit, a shorter memory, and a merchant that is blocked.
+fn changed_rules() -> String {
+    let mut text = DEMO_TOML.to_owned();
+    for (old, new) in [
+        ("version = 1\ncheck = \"LIMIT_PER_PAYMENT\"", "version = 2\ncheck = \"LIMIT_PER_PAYMENT\""),
+        ("limits_minor = { EUR = 1_000_000", "limits_minor = { EUR = 20_000"),
+        ("reserve_basis_points = 500", "reserve_basis_points = 700"),
+        ("[contracts.m-0001]\n", "[contracts.m-0001]\nstatus = \"BLOCKED\"\n"),
+    ] {
+        assert!(text.contains(old), "the demo's configuration has no {old:?}");
+        text = text.replace(old, new);
+    }
+    format!("{text}\n[idempotency]\nretention_days = 5\n")
 }
 
 /// Verifies a log of these topics, in this process.
@@ -63,7 +71,12 @@ fn audit_since(topics: &Topics, since: Option<settle_types::Timestamp>) -> Repor
     let folder = tempfile::tempdir().expect("a temporary folder");
     topics.write(folder.path());
     let log = EmbeddedLog::open_read_only(folder.path().join("log")).expect("the copy can be read");
-    let options = VerifyOptions { since, scratch: folder.path().to_path_buf() };
+    let options = VerifyOptions {
+        since,
+        scratch: folder.path().to_path_buf(),
+        groups: BTreeMap::new(),
+        commit_wait: Duration::ZERO,
+    };
     verify(&log, &options, &InMemory, &mut NoProgress).expect("the audit comes to its end")
 }
 

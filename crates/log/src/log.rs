@@ -107,6 +107,16 @@ pub trait Log: Send + Sync {
         BTreeMap::new()
     }
 
+    /// The committed positions of a group, read from outside of it; those without one are absent. `None`: the log cannot
+    /// tell, or not to this process.
+    fn group_positions(
+        &self,
+        _group: &str,
+        _partitions: &[TopicPartition],
+    ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error> {
+        Ok(None)
+    }
+
     /// A reader outside any group: to restore, tail and inspect.
     fn reader(&self) -> Result<Box<dyn Reader>, Error>;
 }

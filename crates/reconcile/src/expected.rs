@@ -84,6 +84,14 @@ pub(crate) struct Route {
     pub(crate) journal_partition: u32,
 }
 
+impl Route {
+    /// Before and behind all routes to a partition of a topic.
+    pub(crate) fn bounds(topic: &'static str, partition: u32) -> (Self, Self) {
+        let first = Self { topic, partition, stage: StageId::Authorize, journal_partition: 0 };
+        (first, Self { stage: StageId::Settle, journal_partition: u32::MAX, ..first })
+    }
+}
+
 /// What caused an event: its command's input record, or where that stood.
 #[derive(Clone, Debug)]
 pub(crate) enum Cause {

@@ -15,7 +15,7 @@ use crate::expected::{Cause, Expected, Route, projected};
 use crate::finding::{Finding, Kind, Place, Side};
 use crate::replica::Replica;
 use crate::report::NotChecked;
-use crate::run::Run;
+use crate::run::{Run, WAIT};
 use crate::stages::Audited;
 use crate::stream::Stream;
 use crate::{Error, FoldState};
@@ -62,8 +62,12 @@ pub(crate) struct Journal<'r, 'a, S: Audited> {
     /// Further events of the command at hand, and what caused it.
     pending: VecDeque<S::Event>,
     pending_cause: Cause,
+    /// The first event of the command at hand was folded and not decided again, for this reason.
+    folded_for: Option<NotChecked>,
     /// Input records that were passed over because the journal had decided others in their place.
     displaced: Vec<Record>,
+    /// How far the stage's group had read its inputs before the journal was read.
+    group: BTreeMap<TopicPartition, u64>,
 }
 
 /// Reads a partition of a stage's journal.
@@ -72,6 +76,8 @@ pub(crate) fn read<S: Audited>(
     number: u32,
     state: Box<dyn FoldState<S::Row>>,
 ) -> Result<(), Error> {
+    // Before the end of the journal: what the group has read by now stands in it.
+    let group = group_positions::<S>(run, number)?;
     let stream = Stream::open(run.log, TopicPartition::new(S::JOURNAL, number))?;
     run.journal_ends.insert((S::ID, number), stream.end());
     let mut mode = Mode::Known;
@@ -90,15 +96,25 @@ pub(crate) fn read<S: Audited>(
         mode,
         pending: VecDeque::new(),
         pending_cause: Cause::None,
+        folded_for: None,
         displaced: Vec::new(),
+        group,
     };
     journal.read()
+}
+
+/// How far the stage's group has read its inputs; empty where that is not known.
+fn group_positions<S: Audited>(run: &Run<'_>, number: u32) -> Result<BTreeMap<TopicPartition, u64>, Error> {
+    let Some(group) = run.groups.get(S::NAME) else { return Ok(BTreeMap::new()) };
+    let topics = [S::PRIMARY].iter().chain(S::SECONDARIES);
+    let inputs: Vec<TopicPartition> = topics.map(|topic| TopicPartition::new(*topic, number)).collect();
+    Ok(run.log.group_positions(group, &inputs)?.unwrap_or_default())
 }
 
 impl<S: Audited> Journal<'_, '_, S> {
     fn read(mut self) -> Result<(), Error> {
         let mut next_sequence = if self.mode == Mode::Known { Some(0) } else { None };
-        while self.fill(0)? {
+        while self.fill(0)? || self.goes_on()? {
             // The record after it has something to say about its clock.
             self.fill(1)?;
             let front = &self.window[0];
@@ -120,6 +136,32 @@ impl<S: Audited> Journal<'_, '_, S> {
             next_sequence = Some(expected + 1);
         }
         self.end()
+    }
+
+    /// At the end of the journal: the group may have read inputs whose events are not visible yet, since a commit reaches one
+    /// partition after the other. True if there is more to read after all.
+    fn goes_on(&mut self) -> Result<bool, Error> {
+        for _ in 0..self.run.waits() {
+            if self.behind_group().is_none() {
+                return Ok(false);
+            }
+            std::thread::sleep(WAIT);
+            if self.stream.extend()? {
+                self.run.journal_ends.insert((S::ID, self.number), self.stream.end());
+                if self.fill(0)? {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
+    }
+
+    /// An input that the group has read further than the journal has decided it: both positions.
+    fn behind_group(&self) -> Option<(&TopicPartition, u64, u64)> {
+        self.group.iter().find_map(|(input, read)| {
+            let decided = self.positions.get(&*input.topic).copied().unwrap_or_default();
+            (*read > decided).then_some((input, *read, decided))
+        })
     }
 
     /// Reads ahead; true if there is a record at this distance.
@@ -298,6 +340,14 @@ impl<S: Audited> Journal<'_, '_, S> {
             let detail = "the last command has a further event, which is not there";
             let side = self.side_of(expected, &Cause::None, false);
             self.run.findings.add(Finding::new(Kind::Redecision, place, detail).expected(Some(side)));
+        }
+        if let Some((input, read, decided)) = self.behind_group() {
+            let detail = format!(
+                "the group has read {input} up to {read}, the journal has decided it up to {decided}: its end is missing"
+            );
+            let place = Place::new(S::JOURNAL, self.number, self.stream.end());
+            self.run.findings.add(Finding::new(Kind::Missing, place, detail));
+            self.run.findings.lost(S::JOURNAL, self.number);
         }
         for topic in [S::PRIMARY].iter().chain(S::SECONDARIES) {
             let partition = TopicPartition::new(*topic, self.number);

@@ -5,7 +5,6 @@
 //! is missing, replaced by what stands there instead, or comes later, out of order: that is told when it is known.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::time::Duration;
 
 use settle_codec::unsigned_offset;
 use settle_engine::Stage;
@@ -20,7 +19,7 @@ use crate::expected::{Cause, Coverage, EXPECTED_BYTES, Expected, Route, StageId,
 use crate::finding::{Finding, Kind, Place, Side};
 use crate::ledger::LedgerPartition;
 use crate::report::NotChecked;
-use crate::run::Run;
+use crate::run::{Run, WAIT};
 use crate::sorted::Hash;
 use crate::spill::SpillReader;
 use crate::stages::Audited;
@@ -32,10 +31,6 @@ const LOOK_AHEAD: usize = 4_096;
 const RECENT: usize = 64;
 /// Records that fit nowhere, and those that were passed over, which are kept to be told; beyond, they are told at once.
 const OPEN_MOST: usize = 1_000;
-/// How often what is still expected is waited for: a commit reaches one partition after the other.
-const WAITS: u32 = 10;
-const WAIT: Duration = Duration::from_millis(100);
-
 /// Whose journal calls for a record.
 type SourceId = (StageId, u32);
 
@@ -73,6 +68,8 @@ struct Comparison<'r, 'a> {
     start: u64,
     sources: BTreeMap<SourceId, Source>,
     strays: Vec<Stray>,
+    /// Where journal partitions end now: they may have gone on since they were read.
+    present_ends: BTreeMap<SourceId, u64>,
 }
 
 /// Compares one partition of a topic; `ledger` judges the records of the ledger by themselves.
@@ -83,7 +80,8 @@ pub(crate) fn compare(
     mut ledger: Option<&mut LedgerPartition>,
 ) -> Result<(), Error> {
     let mut stream = Stream::open(run.log, TopicPartition::new(topic, partition))?;
-    let routes: Vec<Route> = run.expected.keys().copied().collect();
+    let (first, last) = Route::bounds(topic, partition);
+    let routes: Vec<Route> = run.expected.keys_between(first, last).copied().collect();
     let mut comparison = Comparison {
         run,
         topic,
@@ -91,8 +89,9 @@ pub(crate) fn compare(
         start: stream.start(),
         sources: BTreeMap::new(),
         strays: Vec::new(),
+        present_ends: BTreeMap::new(),
     };
-    for route in routes.into_iter().filter(|route| route.topic == topic && route.partition == partition) {
+    for route in routes {
         comparison.source((route.stage, route.journal_partition))?;
     }
     let mut waits = 0;
@@ -106,7 +105,7 @@ pub(crate) fn compare(
                 comparison.take(record)?;
             }
         }
-        if waits == WAITS || !comparison.expects_more()? {
+        if waits == comparison.run.waits() || !comparison.expects_more()? {
             break;
         }
         waits += 1;
@@ -316,8 +315,14 @@ impl Comparison<'_, '_> {
         if stray.record.offset < after_last {
             return Ok(None);
         }
-        let journal = TopicPartition::new(id.0.journal(), id.1);
-        let end = self.run.log.reader()?.committed_end_offset(&journal)?;
+        let end = match self.present_ends.get(&id) {
+            Some(end) => *end,
+            None => {
+                let journal = TopicPartition::new(id.0.journal(), id.1);
+                let end = self.run.log.reader()?.committed_end_offset(&journal)?;
+                *self.present_ends.entry(id).or_insert(end)
+            }
+        };
         Ok((end > read_to).then_some(NotChecked::AfterBegin))
     }
 
@@ -378,11 +383,10 @@ impl Source {
 
     /// How many expected records stand before this one.
     fn distance(&mut self, record: &Record) -> Result<Option<usize>, Error> {
-        let whole = digest_of(record, Coverage::Whole);
-        let partial = digest_of(record, Coverage::WithoutInput);
+        let mut digests = Digests::of(record);
         for distance in 0..LOOK_AHEAD {
             let Some(expected) = self.peek(distance)? else { return Ok(None) };
-            if is_it(expected, &whole, &partial) {
+            if digests.are_of(expected) {
                 return Ok(Some(distance));
             }
         }
@@ -391,9 +395,8 @@ impl Source {
 
     /// Which of the records that were passed over this one is.
     fn late(&self, record: &Record) -> Option<usize> {
-        let whole = digest_of(record, Coverage::Whole);
-        let partial = digest_of(record, Coverage::WithoutInput);
-        self.passed_over.iter().position(|passed| is_it(&passed.expected, &whole, &partial))
+        let mut digests = Digests::of(record);
+        self.passed_over.iter().position(|passed| digests.are_of(&passed.expected))
     }
 
     fn found(&mut self, digest: Hash, offset: u64) {
@@ -410,10 +413,27 @@ impl Source {
     }
 }
 
-fn is_it(expected: &Expected, whole: &Hash, partial: &Hash) -> bool {
-    match expected.coverage {
-        Coverage::Whole => expected.digest == *whole,
-        Coverage::WithoutInput => expected.digest == *partial,
+/// Digests of a record; the second one is rarely asked for.
+struct Digests<'a> {
+    record: &'a Record,
+    whole: Hash,
+    partial: Option<Hash>,
+}
+
+impl<'a> Digests<'a> {
+    fn of(record: &'a Record) -> Self {
+        Self { record, whole: digest_of(record, Coverage::Whole), partial: None }
+    }
+
+    fn are_of(&mut self, expected: &Expected) -> bool {
+        match expected.coverage {
+            Coverage::Whole => expected.digest == self.whole,
+            Coverage::WithoutInput => {
+                let partial =
+                    self.partial.get_or_insert_with(|| digest_of(self.record, Coverage::WithoutInput));
+                expected.digest == *partial
+            }
+        }
     }
 }
 

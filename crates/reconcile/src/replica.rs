@@ -46,7 +46,10 @@ impl<S: StageCodec> Replica<S> {
         self.config.as_ref().map(|(_, config)| config)
     }
 
-    /// What the stage says to a command; folds nothing.
+    /// What the stage says to a command; folds nothing. Nothing at all: the command is one that cannot be decided.
+    ///
+    /// SETTLE takes for granted that what it is sent was approved, and panics where that cannot be. Of a topic that somebody
+    /// else wrote it need not hold.
     pub(crate) fn decide(&mut self, command: &S::Command, now: Timestamp) -> Result<Vec<S::Event>, Error> {
         loop {
             let mut missing = Vec::new();
@@ -58,7 +61,8 @@ impl<S: StageCodec> Replica<S> {
         }
         let (_, config) =
             self.config.as_ref().expect("a configuration is activated before anything is decided");
-        Ok(S::decide(&self.rows, &self.meta, config, command, now))
+        let decide = std::panic::AssertUnwindSafe(|| S::decide(&self.rows, &self.meta, config, command, now));
+        Ok(quiet::catch(decide).unwrap_or_default())
     }
 
     /// What the stage says to an activation; `None` if the configuration cannot be activated.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use settle_log::Log;
@@ -13,6 +14,9 @@ use crate::report::{Checked, NotChecked, Skipped};
 use crate::sorted::Sorted;
 use crate::spill::Spill;
 use crate::{Error, Progress};
+
+/// How long is waited at a time for what is not visible yet.
+pub(crate) const WAIT: Duration = Duration::from_millis(100);
 
 /// One use of a key, and until when it may not be used again.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -36,6 +40,10 @@ pub(crate) struct Run<'a> {
     pub(crate) counts: BTreeMap<String, u32>,
     /// What was journaled before is not judged. Milliseconds since 1970-01-01 UTC.
     pub(crate) since_ms: Option<i64>,
+    /// Consumer groups by stage.
+    pub(crate) groups: BTreeMap<&'static str, String>,
+    /// How long to wait for what is not visible yet.
+    pub(crate) commit_wait: Duration,
     /// Where temporary files stand.
     pub(crate) scratch: PathBuf,
     pub(crate) progress: &'a mut dyn Progress,
@@ -63,6 +71,8 @@ impl<'a> Run<'a> {
             log,
             counts,
             since_ms,
+            groups: BTreeMap::new(),
+            commit_wait: Duration::ZERO,
             scratch: scratch.to_path_buf(),
             progress,
             findings: Findings::default(),
@@ -79,6 +89,11 @@ impl<'a> Run<'a> {
     /// Partitions of a topic.
     pub(crate) fn count(&self, topic: &str) -> u32 {
         self.counts.get(topic).copied().unwrap_or(1)
+    }
+
+    /// How often to wait for what is not visible yet.
+    pub(crate) fn waits(&self) -> u128 {
+        self.commit_wait.as_millis() / WAIT.as_millis()
     }
 
     /// Whether what was journaled at this time is judged.

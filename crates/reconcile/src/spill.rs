@@ -71,6 +71,11 @@ impl<K: Ord + Clone> Spill<K> {
         self.streams.keys()
     }
 
+    /// As [`Self::keys`], from one key to another one.
+    pub(crate) fn keys_between(&self, first: K, last: K) -> impl Iterator<Item = &K> {
+        self.streams.range(first..=last).map(|(key, _)| key)
+    }
+
     /// Takes a stream to read it from its start; an empty one if nothing was written to it.
     pub(crate) fn take(&mut self, key: &K) -> Result<SpillReader, Error> {
         let mut stream = self.streams.remove(key).unwrap_or_default();

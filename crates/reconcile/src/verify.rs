@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use settle_engine::Stage;
 use settle_engine::authorize::Authorize;
@@ -27,6 +28,11 @@ pub struct VerifyOptions {
     pub since: Option<Timestamp>,
     /// A folder for temporary files.
     pub scratch: PathBuf,
+    /// Consumer groups by the name of their stage: how far they are tells whether the end of a journal is missing.
+    pub groups: BTreeMap<&'static str, String>,
+    /// How long to wait for a record that the journal calls for: where a commit reaches one partition after the other, it may
+    /// not be visible yet.
+    pub commit_wait: Duration,
 }
 
 /// Is told how far the audit is.
@@ -70,6 +76,8 @@ pub fn verify(
     progress.begin(records_to_read(log, &counts)?);
     let since_ms = options.since.map(Timestamp::as_millis);
     let mut run = Run::new(log, counts, since_ms, &options.scratch, progress)?;
+    run.groups = options.groups.clone();
+    run.commit_wait = options.commit_wait;
 
     journals::<Settle>(&mut run, states)?;
     let mut totals = Totals::default();

@@ -34,4 +34,4 @@ pub use settle_codec::StageCodec;
 pub use snapshots::Snapshots;
 pub use stats::{Stats, StatsSnapshot};
 pub use topics::{TopicDifference, TopicRequirements, topic_differences};
-pub use worker::{Worker, WorkerOptions};
+pub use worker::{Worker, WorkerOptions, group_name};

@@ -633,7 +633,7 @@ fn ready<S: StageCodec>(slots: &mut BTreeMap<u32, Slot<S>>, number: u32) -> &mut
 }
 
 /// Consumer group of a stage.
-pub(crate) fn group_name<S: Stage>(application: &str) -> String {
+pub fn group_name<S: Stage>(application: &str) -> String {
     format!("{application}-{}", S::NAME)
 }
 

@@ -2,11 +2,15 @@
 
 use std::io::IsTerminal;
 use std::path::Path;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use settle_engine::{FOLD_VERSION, Meta, Rows, StateKey, StateRow};
+use settle_engine::authorize::Authorize;
+use settle_engine::settle::Settle;
+use settle_engine::{FOLD_VERSION, Meta, Rows, Stage, StateKey, StateRow};
 use settle_reconcile::{Error, FoldState, Progress, Report, StateFactory, VerifyOptions, verify};
 use settle_runtime::clock::{SystemClock, WallClock};
+use settle_runtime::group_name;
 use settle_store::{Identity, Progress as Folded, Resources, StateStore, Store};
 use settle_types::Timestamp;
 use tempfile::TempDir;
@@ -19,6 +23,9 @@ use crate::{Ended, open, settings};
 /// Further findings that people are shown, at most; scripts get all that are told.
 const SHOWN: usize = 10;
 
+/// A commit reaches one partition after the other.
+const KAFKA_COMMIT_WAIT: Duration = Duration::from_secs(5);
+
 /// Runs `settle verify`.
 pub(crate) fn run(common: &Common, arguments: &VerifyArguments) -> anyhow::Result<Ended> {
     let config = settings::load(common)?;
@@ -26,7 +33,17 @@ pub(crate) fn run(common: &Common, arguments: &VerifyArguments) -> anyhow::Resul
     let log = open::log_read_only(&config)?;
     let scratch = scratch_folder(arguments.scratch.as_deref())?;
     let states = Stores { resources: Resources::new(settings::store_options(&config))?, folder: scratch };
-    let options = VerifyOptions { since, scratch: states.folder.path().to_path_buf() };
+    let application = &config.application.name;
+    let groups = [
+        (Authorize::NAME, group_name::<Authorize>(application)),
+        (Settle::NAME, group_name::<Settle>(application)),
+    ];
+    let scratch = states.folder.path().to_path_buf();
+    let commit_wait = match config.kafka.bootstrap_servers {
+        Some(_) => KAFKA_COMMIT_WAIT,
+        None => Duration::ZERO,
+    };
+    let options = VerifyOptions { since, scratch, groups: groups.into(), commit_wait };
     let mut progress = Bar(ProgressBar::hidden());
     let report = verify(&*log, &options, &states, &mut progress);
     progress.0.finish_and_clear();

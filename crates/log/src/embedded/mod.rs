@@ -180,6 +180,16 @@ impl Log for EmbeddedLog {
         Ok(Box::new(producer::EmbeddedProducer::new(Arc::clone(&self.shared), transactional_id)?))
     }
 
+    fn group_positions(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error> {
+        let mut positions = self.committed_offsets(group);
+        positions.retain(|partition, _| partitions.contains(partition));
+        Ok(Some(positions))
+    }
+
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         Ok(Box::new(reader::EmbeddedReader::new(Arc::clone(&self.shared))))
     }

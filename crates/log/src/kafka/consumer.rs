@@ -18,7 +18,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::events::MemberEvents;
+use super::events::{MemberEvents, ReaderEvents};
 use super::fetcher::{self, Fetcher};
 use super::native;
 use super::problems::{Errors, code_of};
@@ -257,26 +257,32 @@ impl Consumer for KafkaConsumer {
         &mut self,
         partitions: &[TopicPartition],
     ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error> {
-        let mut list = TopicPartitionList::new();
-        for partition in partitions {
-            fetcher::add(&mut list, partition, None);
+        match stable_offsets(self.fetcher.consumer(), partitions) {
+            Ok(offsets) => Ok(Some(offsets)),
+            Err(error) => self.offsets_failed(&error).map(|()| None),
         }
-        // The client reads committed records only, so that librdkafka asks for stable offsets.
-        let found = match self.fetcher.consumer().committed_offsets(list, OFFSETS_TIMEOUT) {
-            Ok(found) => found,
-            Err(error) => return self.offsets_failed(&error).map(|()| None),
-        };
-        let mut offsets = BTreeMap::new();
-        for (partition, element) in partitions.iter().zip(found.elements()) {
-            if let Err(error) = element.error() {
-                return self.offsets_failed(&error).map(|()| None);
-            }
-            if let Offset::Offset(offset) = element.offset() {
-                offsets.insert(partition.clone(), u64::try_from(offset).unwrap_or(0));
-            }
-        }
-        Ok(Some(offsets))
     }
+}
+
+/// The committed positions of the client's group, those without one left out.
+pub(super) fn stable_offsets(
+    client: &BaseConsumer<ReaderEvents>,
+    partitions: &[TopicPartition],
+) -> Result<BTreeMap<TopicPartition, u64>, KafkaError> {
+    let mut list = TopicPartitionList::new();
+    for partition in partitions {
+        fetcher::add(&mut list, partition, None);
+    }
+    // The client reads committed records only, so that librdkafka asks for stable offsets.
+    let found = client.committed_offsets(list, OFFSETS_TIMEOUT)?;
+    let mut offsets = BTreeMap::new();
+    for (partition, element) in partitions.iter().zip(found.elements()) {
+        element.error()?;
+        if let Offset::Offset(offset) = element.offset() {
+            offsets.insert(partition.clone(), u64::try_from(offset).unwrap_or(0));
+        }
+    }
+    Ok(offsets)
 }
 
 impl KafkaConsumer {

@@ -35,9 +35,12 @@ use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::Error;
 use crate::log::{ClientStatistics, CreateOutcome, Log, Reader, TopicDescription, TopicSettings};
 use crate::producer::TransactionalProducer;
+use crate::record::TopicPartition;
 
 /// How long a single question to the cluster may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the positions of a group are asked for, each time for half a second at most.
+const GROUP_ATTEMPTS: u32 = 20;
 
 /// A Kafka cluster as a log.
 pub struct KafkaLog {
@@ -95,6 +98,24 @@ impl Log for KafkaLog {
 
     fn client_statistics(&self) -> BTreeMap<String, ClientStatistics> {
         self.cluster.statistics.all()
+    }
+
+    fn group_positions(
+        &self,
+        group: &str,
+        partitions: &[TopicPartition],
+    ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error> {
+        // A client of the group's name that is told nothing to consume does not join it.
+        let fetcher = self.fetcher("reader", group)?;
+        let mut last = None;
+        for _ in 0..GROUP_ATTEMPTS {
+            match consumer::stable_offsets(fetcher.consumer(), partitions) {
+                Ok(positions) => return Ok(Some(positions)),
+                Err(error) => last = Some(error),
+            }
+        }
+        tracing::warn!(group, error = ?last, "the positions of the group cannot be read");
+        Ok(None)
     }
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {

@@ -45,6 +45,12 @@ impl<S: Audited> Journal<'_, '_, S> {
             let cause = self.pending_cause.clone();
             return self.settle_on(record, expected, cause, false, None);
         }
+        if let Some(reason) = self.folded_for.filter(|_| S::is_further(&event)) {
+            let cause = self.pending_cause.clone();
+            self.fold_instead(record, &event, reason)?;
+            return Ok(Some((event, cause, false)));
+        }
+        self.folded_for = None;
         if S::activated(&event).is_some() {
             return self.activation(record, event);
         }
@@ -87,8 +93,9 @@ impl<S: Audited> Journal<'_, '_, S> {
         let Some(command) = command else {
             return self.cannot(record, event, "nothing was due at its time");
         };
-        let expected = self.replica.decide(&command, now)?.into_iter().next();
-        let expected = expected.expect("what is due gives an event");
+        let Some(expected) = self.replica.decide(&command, now)?.into_iter().next() else {
+            return self.cannot(record, event, "what was due at its time cannot be decided");
+        };
         self.settle_on(record, expected, Cause::None, false, None)
     }
 
@@ -123,12 +130,12 @@ impl<S: Audited> Journal<'_, '_, S> {
             return Ok(Some((event, cause, true)));
         }
         let mut events = self.replica.decide(&command, now)?.into_iter();
-        let Some(expected) = events.next() else {
-            return self.cannot(record, event, "its input calls for no event");
-        };
-        self.pending = events.collect();
-        if self.is_same(record, &expected, &cause, true) {
-            return self.settle_on(record, expected, cause, true, None);
+        let expected = events.next();
+        if let Some(expected) =
+            expected.as_ref().filter(|expected| self.is_same(record, expected, &cause, true))
+        {
+            self.pending = events.collect();
+            return self.settle_on(record, expected.clone(), cause, true, None);
         }
         if let Some(others) = self.explained_by_input(record, &event, &read, now)? {
             let mut others = others.into_iter();
@@ -140,11 +147,17 @@ impl<S: Audited> Journal<'_, '_, S> {
         }
         let source = Place::of(&read);
         if self.run.findings.is_damaged(&source.topic, source.partition, source.offset) {
-            self.run.skip(NotChecked::DamagedInput, Place::of(record), None);
-            self.pending.clear();
-            self.fold_read(record, &event)?;
+            self.fold_instead(record, &event, NotChecked::DamagedInput)?;
             return Ok(Some((event, cause, true)));
         }
+        let Some(expected) = expected else {
+            let detail = "its input is not one that can be decided";
+            let finding = Finding::new(Kind::Redecision, Place::of(record), detail).source(Some(source));
+            self.run.findings.add(finding.found(Some(Side::of(record))));
+            self.fold_instead(record, &event, NotChecked::DamagedInput)?;
+            return Ok(Some((event, cause, true)));
+        };
+        self.pending = events.collect();
         self.settle_on(record, expected, cause, true, Some(source))
     }
 
@@ -166,9 +179,16 @@ impl<S: Audited> Journal<'_, '_, S> {
             }
         }
         let reason = if is_expired { NotChecked::InputExpired } else { NotChecked::DamagedInput };
-        self.run.skip(reason, Place::of(record), None);
-        self.fold_read(record, &event)?;
+        self.fold_instead(record, &event, reason)?;
         Ok(Some((event, cause, true)))
+    }
+
+    /// Folds an event that cannot be decided again, and is not held against anybody.
+    fn fold_instead(&mut self, record: &Record, event: &S::Event, reason: NotChecked) -> Result<(), Error> {
+        self.run.skip(reason, Place::of(record), None);
+        self.pending.clear();
+        self.folded_for = Some(reason);
+        self.fold_read(record, event).map(|_| ())
     }
 
     /// The journal is as it would be had another record stood at the input's place: then that place is damaged. Says so,
