@@ -48,6 +48,18 @@ pub(crate) struct RunArguments {
     /// Only these contenders
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub(crate) only: Vec<String>,
+    /// Only these parts
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "PARTS")]
+    pub(crate) parts: Vec<Part>,
+    /// Rate of the latency runs, in requests a second
+    #[arg(long, default_value_t = 10_000, value_name = "R")]
+    pub(crate) rate: u32,
+    /// Seconds of a latency run that count
+    #[arg(long, default_value_t = 30, value_name = "S")]
+    pub(crate) latency_seconds: u64,
+    /// Keys in the state when it is killed
+    #[arg(long, default_value_t = 1_000_000, value_name = "N")]
+    pub(crate) restart_keys: u64,
     /// Folder of the report
     #[arg(long, default_value = "target/bench", value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -57,6 +69,27 @@ pub(crate) struct RunArguments {
     /// A short look: fewer payments, two rounds
     #[arg(long)]
     pub(crate) quick: bool,
+}
+
+/// A part of the benchmark.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// All contenders as fast as they can
+    Throughput,
+    /// Settle on its embedded log
+    Embedded,
+    /// Commit intervals, workers and guarantees
+    Sweeps,
+    /// From a request to its ledger transaction, at a fixed rate
+    Latency,
+    /// After kill -9, and with nothing on disk
+    Restart,
+}
+
+impl Part {
+    /// All, in the order of a run.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Throughput, Self::Embedded, Self::Sweeps, Self::Latency, Self::Restart];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

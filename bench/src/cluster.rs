@@ -13,8 +13,8 @@ use crate::{kafka, load};
 /// Brokers that run as they would for production on so small a machine: both compilers, a heap of 1 GB. What a test
 /// shortens so that it need not wait (session times, looks at old transactions) is set back to Kafka's defaults where it
 /// costs time.
-pub(crate) fn start(brokers: u16) -> anyhow::Result<Cluster> {
-    let options = Options { brokers, jvm: Jvm::LongRun, ..Options::default() }
+pub(crate) fn start(brokers: u16, settings: &[(&str, &str)]) -> anyhow::Result<Cluster> {
+    let mut options = Options { brokers, jvm: Jvm::LongRun, ..Options::default() }
         .with("num.network.threads", "3")
         .with("num.io.threads", "8")
         .with("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000")
@@ -23,6 +23,9 @@ pub(crate) fn start(brokers: u16) -> anyhow::Result<Cluster> {
         .with("file.delete.delay.ms", "1000")
         // Kafka Streams makes its own topics, with the same number of copies.
         .with("log.segment.bytes", "268435456");
+    for (name, value) in settings {
+        options = options.with(name, value);
+    }
     Cluster::start(options).context("start Kafka")
 }
 
@@ -59,5 +62,11 @@ pub(crate) fn reset(setup: &Setup) -> anyhow::Result<()> {
     let written: Vec<String> =
         kafka::topics(&setup.bootstrap)?.into_iter().filter(|name| name != topic::REQUESTED).collect();
     kafka::delete_topics(&setup.bootstrap, &written)?;
+    create_topics(setup)
+}
+
+/// Empties all topics, the requests as well.
+pub(crate) fn reset_all(setup: &Setup) -> anyhow::Result<()> {
+    kafka::delete_topics(&setup.bootstrap, &kafka::topics(&setup.bootstrap)?)?;
     create_topics(setup)
 }

@@ -1,60 +1,224 @@
-//! The order of a benchmark: one cluster, all contenders in turn, several times, then the report.
+//! The order of a benchmark: one cluster, all contenders in turn, several times; then what else is measured; the report
+//! is written after each step, so that an interrupted run leaves what it has.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
+use settle_test_services::kafka::Cluster;
 
-use crate::args::RunArguments;
+use crate::args::{Part, RunArguments};
 use crate::clock::{now, unix_seconds};
 use crate::contender::{Contender, Setup};
+use crate::latency::{self, Schedule};
 use crate::machine::Machine;
-use crate::report::{self, Results};
-use crate::{cluster, throughput};
+use crate::report::{self, Results, Swept};
+use crate::throughput::Throughput;
+use crate::{cluster, embedded, restart, throughput};
+
+/// Commit interval of the latency runs.
+const LATENCY_COMMIT_MS: u64 = 10;
+/// Commit intervals that are compared.
+const COMMIT_INTERVALS_MS: [u64; 4] = [5, 20, 100, 1_000];
 
 /// Runs everything that was asked for.
 pub(crate) fn run(given: &RunArguments) -> anyhow::Result<()> {
-    let arguments = shortened(given);
+    let mut arguments = shortened(given);
+    if arguments.parts.is_empty() {
+        arguments.parts = Part::ALL.to_vec();
+    }
     let contenders = chosen(&arguments)?;
     let work = tempfile::Builder::new().prefix("settle-bench-").tempdir()?;
-    let mut results = Results::new(&arguments, Machine::look(), unix_seconds());
-    let began = now();
-    say(&format!("starting {} broker(s)", arguments.brokers));
-    let cluster = cluster::start(arguments.brokers)?;
-    let setup = Setup {
-        bootstrap: cluster.bootstrap(),
-        partitions: arguments.partitions,
-        workers: arguments.workers,
-        commit_interval_ms: arguments.commit_interval_ms,
-        brokers: arguments.brokers,
-        work: work.path().to_owned(),
-        logs: arguments.out.join("logs"),
-        streams: arguments.streams.clone(),
+    let mut bench = Bench {
+        contenders,
+        results: Results::new(&arguments, Machine::look(), unix_seconds()),
+        began: now(),
+        arguments,
     };
-    std::fs::create_dir_all(&setup.logs)?;
-    std::fs::write(setup.config_file(), include_str!("../settle.toml"))?;
-    say(&format!("writing {} requests", arguments.payments));
-    cluster::prepare(&setup, arguments.payments, arguments.seed)?;
-    for round in 1..=arguments.rounds {
-        for contender in &contenders {
-            let application = format!("{}-{round}", contender.name());
-            let run = throughput::run(&cluster, &setup, *contender, arguments.payments, &application)
-                .with_context(|| format!("{} in round {round}", contender.title()))?;
-            say(&format!(
-                "round {round}: {:<28} {:>9.0} payments/s, CPU s/million {:>6.2} client {:>6.2} broker, {:>5.0} MiB, first commit {:.1} s",
-                contender.title(),
-                run.payments_per_second,
-                run.client_cpu_per_million,
-                run.broker_cpu_per_million,
-                run.peak_rss_mib,
-                run.first_commit_seconds,
-            ));
-            results.throughput.push(run);
-            results.seconds = began.elapsed().as_secs();
-            report::write(&arguments.out, &results)?;
-        }
+    say(&format!("starting {} broker(s)", bench.arguments.brokers));
+    let cluster = cluster::start(bench.arguments.brokers, &[])?;
+    let setup = bench.setup(&cluster, work.path())?;
+    if bench.has(Part::Throughput) || bench.has(Part::Sweeps) {
+        say(&format!("writing {} requests", bench.arguments.payments));
+        cluster::prepare(&setup, bench.arguments.payments, bench.arguments.seed)?;
     }
-    decide_alike(&results)?;
-    report::write(&arguments.out, &results)?;
-    say(&format!("report: {}", arguments.out.join("report.md").display()));
+    if bench.has(Part::Throughput) {
+        bench.throughput(&cluster, &setup)?;
+    }
+    if bench.has(Part::Sweeps) {
+        bench.sweeps(&cluster, &setup)?;
+    }
+    if bench.has(Part::Embedded) {
+        bench.embedded(&setup)?;
+    }
+    if bench.has(Part::Latency) {
+        bench.latency(&setup)?;
+    }
+    if bench.has(Part::Restart) {
+        bench.restart(&setup)?;
+    }
+    drop(cluster);
+    if bench.has(Part::Sweeps) {
+        bench.guarantees(work.path())?;
+    }
+    bench.save()?;
+    say(&format!("report: {}", bench.arguments.out.join("report.md").display()));
     Ok(())
+}
+
+struct Bench {
+    arguments: RunArguments,
+    contenders: Vec<Contender>,
+    results: Results,
+    began: Instant,
+}
+
+impl Bench {
+    fn has(&self, part: Part) -> bool {
+        self.arguments.parts.contains(&part)
+    }
+
+    fn setup(&self, cluster: &Cluster, work: &Path) -> anyhow::Result<Setup> {
+        let setup = Setup {
+            bootstrap: cluster.bootstrap(),
+            partitions: self.arguments.partitions,
+            workers: self.arguments.workers,
+            commit_interval_ms: self.arguments.commit_interval_ms,
+            brokers: u16::try_from(cluster.brokers().len())?,
+            work: work.to_owned(),
+            logs: self.arguments.out.join("logs"),
+            streams: self.arguments.streams.clone(),
+        };
+        std::fs::create_dir_all(&setup.logs)?;
+        std::fs::write(setup.config_file(), include_str!("../settle.toml"))?;
+        Ok(setup)
+    }
+
+    fn save(&mut self) -> anyhow::Result<()> {
+        self.results.seconds = self.began.elapsed().as_secs();
+        report::write(&self.arguments.out, &self.results)
+    }
+
+    fn throughput(&mut self, cluster: &Cluster, setup: &Setup) -> anyhow::Result<()> {
+        for round in 1..=self.arguments.rounds {
+            for contender in self.contenders.clone() {
+                let application = format!("{}-{round}", contender.name());
+                let run = throughput::run(cluster, setup, contender, self.arguments.payments, &application)
+                    .with_context(|| format!("{} in round {round}", contender.title()))?;
+                tell(&format!("round {round}"), &run);
+                self.results.throughput.push(run);
+                self.save()?;
+            }
+        }
+        decide_alike(&self.results)
+    }
+
+    /// One setting at a time, each beside a run with the usual ones.
+    fn sweeps(&mut self, cluster: &Cluster, setup: &Setup) -> anyhow::Result<()> {
+        for commit_interval_ms in COMMIT_INTERVALS_MS {
+            let changed = Setup { commit_interval_ms, ..setup.clone() };
+            self.swept(cluster, &changed, Contender::SettleFull, "commit interval, ms", &commit_interval_ms.to_string())?;
+        }
+        for workers in [1, 2, 4] {
+            let changed = Setup { workers, ..setup.clone() };
+            self.swept(cluster, &changed, Contender::SettleAuthorize, "workers", &workers.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn swept(
+        &mut self,
+        cluster: &Cluster,
+        setup: &Setup,
+        contender: Contender,
+        setting: &str,
+        value: &str,
+    ) -> anyhow::Result<()> {
+        let number = self.results.sweeps.len();
+        let application = format!("{}-sweep-{number}", contender.name());
+        let run = throughput::run(cluster, setup, contender, self.arguments.payments, &application)
+            .with_context(|| format!("{} with {setting} {value}", contender.title()))?;
+        tell(&format!("{setting} {value}"), &run);
+        self.results.sweeps.push(Swept { setting: setting.to_owned(), value: value.to_owned(), run });
+        self.save()
+    }
+
+    /// What stronger guarantees cost: copies, and disks that have the records before they are acknowledged.
+    fn guarantees(&mut self, work: &Path) -> anyhow::Result<()> {
+        let flushed: &[(&str, &str)] = &[("log.flush.interval.messages", "1")];
+        for (value, brokers, settings) in [
+            ("1 broker", 1, &[][..]),
+            ("1 broker, fsync before each acknowledgement", 1, flushed),
+            ("3 brokers, 2 in sync", 3, &[][..]),
+            ("3 brokers, 2 in sync, fsync before each acknowledgement", 3, flushed),
+        ] {
+            let cluster = cluster::start(brokers, settings)?;
+            let setup = self.setup(&cluster, work)?;
+            cluster::prepare(&setup, self.arguments.payments, self.arguments.seed)?;
+            self.swept(&cluster, &setup, Contender::SettleFull, "guarantees", value)?;
+        }
+        Ok(())
+    }
+
+    fn embedded(&mut self, setup: &Setup) -> anyhow::Result<()> {
+        for round in 1..=self.arguments.rounds {
+            let run = embedded::run(setup, self.arguments.payments, 4, self.arguments.seed)?;
+            say(&format!(
+                "round {round}: Settle embedded {:.0} payments/s, CPU s/million {:.2}, {:.0} MiB",
+                run.payments_per_second, run.cpu_per_million, run.peak_rss_mib
+            ));
+            self.results.embedded.push(run);
+            self.save()?;
+        }
+        Ok(())
+    }
+
+    fn latency(&mut self, setup: &Setup) -> anyhow::Result<()> {
+        let measured = Duration::from_secs(self.arguments.latency_seconds);
+        let fast = Setup { commit_interval_ms: LATENCY_COMMIT_MS, ..setup.clone() };
+        for contender in self.contenders.clone() {
+            // A Java program compiles itself for longer.
+            let warm_up = match contender {
+                Contender::SettleFull => Duration::from_secs(5),
+                Contender::StreamsFull => Duration::from_secs(20),
+                _ => continue,
+            };
+            for rate in [self.arguments.rate / 5, self.arguments.rate] {
+                let schedule = Schedule { rate, warm_up, measured };
+                let run = latency::run(&fast, contender, schedule, self.arguments.seed)
+                    .with_context(|| format!("{} at {rate} requests/s", contender.title()))?;
+                say(&format!(
+                    "{} at {rate}/s, commits every {LATENCY_COMMIT_MS} ms: p50 {:.1} p99 {:.1} p99.9 {:.1} p99.99 {:.1} max {:.1} ms, {:.2} cores, {} payments",
+                    contender.title(), run.p50, run.p99, run.p999, run.p9999, run.max, run.client_cores, run.payments
+                ));
+                self.results.latency.push(run);
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, setup: &Setup) -> anyhow::Result<()> {
+        for contender in [Contender::SettleAuthorize, Contender::StreamsAuthorize] {
+            if !self.contenders.contains(&contender) {
+                continue;
+            }
+            let keys = self.arguments.restart_keys;
+            cluster::reset_all(setup)?;
+            cluster::prepare(setup, keys, self.arguments.seed)?;
+            let run = restart::run(setup, contender, keys, self.arguments.rounds, self.arguments.seed)
+                .with_context(|| format!("restart of {}", contender.title()))?;
+            say(&format!(
+                "restart of {} with {keys} keys: {:.2?} s, on an empty machine {:.2?} s",
+                contender.title(),
+                run.seconds,
+                run.empty_machine_seconds
+            ));
+            self.results.restart.push(run);
+            self.save()?;
+        }
+        Ok(())
+    }
 }
 
 /// What a short look leaves out.
@@ -62,7 +226,12 @@ fn shortened(given: &RunArguments) -> RunArguments {
     let mut arguments = given.clone();
     if arguments.quick {
         arguments.payments = arguments.payments.min(200_000);
+        arguments.restart_keys = arguments.restart_keys.min(200_000);
         arguments.rounds = arguments.rounds.min(1);
+        arguments.latency_seconds = arguments.latency_seconds.min(10);
+        if arguments.parts.is_empty() {
+            arguments.parts = vec![Part::Throughput, Part::Embedded, Part::Latency];
+        }
     }
     arguments
 }
@@ -98,6 +267,19 @@ fn decide_alike(results: &Results) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+fn tell(what: &str, run: &Throughput) {
+    say(&format!(
+        "{what}: {:<28} {:>9.0} payments/s, CPU s/million {:>6.2} client {:>6.2} broker, {:>5.0} MiB, first commit {:.1} s, {:.1} s in all",
+        run.contender.title(),
+        run.payments_per_second,
+        run.client_cpu_per_million,
+        run.broker_cpu_per_million,
+        run.peak_rss_mib,
+        run.first_commit_seconds,
+        run.whole_seconds,
+    ));
 }
 
 /// Tells what goes on: a benchmark takes long.

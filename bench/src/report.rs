@@ -11,7 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::args::RunArguments;
 use crate::contender::Contender;
+use crate::embedded::Embedded;
+use crate::latency::Latency;
 use crate::machine::Machine;
+use crate::restart::Restart;
 use crate::stats::Spread;
 use crate::throughput::Throughput;
 
@@ -36,6 +39,25 @@ pub(crate) struct Results {
     pub(crate) brokers: u16,
     /// Runs as fast as they can.
     pub(crate) throughput: Vec<Throughput>,
+    /// Settle on its embedded log.
+    pub(crate) embedded: Vec<Embedded>,
+    /// One setting changed at a time.
+    pub(crate) sweeps: Vec<Swept>,
+    /// At a fixed rate.
+    pub(crate) latency: Vec<Latency>,
+    /// After `kill -9`.
+    pub(crate) restart: Vec<Restart>,
+}
+
+/// A run with one setting changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Swept {
+    /// What was changed.
+    pub(crate) setting: String,
+    /// To what.
+    pub(crate) value: String,
+    /// What came of it.
+    pub(crate) run: Throughput,
 }
 
 impl Results {
@@ -51,6 +73,10 @@ impl Results {
             commit_interval_ms: arguments.commit_interval_ms,
             brokers: arguments.brokers,
             throughput: Vec::new(),
+            embedded: Vec::new(),
+            sweeps: Vec::new(),
+            latency: Vec::new(),
+            restart: Vec::new(),
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use super::Results;
 use crate::contender::Contender;
+use crate::embedded::Embedded;
+use crate::latency::Latency;
 use crate::stats::{Spread, TAIL, WARM_UP};
 use crate::throughput::Throughput;
 
@@ -12,6 +14,10 @@ pub(super) fn text(results: &Results) -> String {
     let mut text = String::new();
     head(&mut text, results);
     throughput(&mut text, results);
+    embedded(&mut text, results);
+    latency(&mut text, results);
+    restart(&mut text, results);
+    sweeps(&mut text, results);
     targets(&mut text, results);
     text
 }
@@ -83,6 +89,92 @@ fn throughput(text: &mut String, results: &Results) {
     }
 }
 
+fn embedded(text: &mut String, results: &Results) {
+    let spread = |figure: fn(&Embedded) -> f64| Spread::of(results.embedded.iter().map(figure));
+    let (Some(rate), Some(cpu), Some(memory)) = (
+        spread(|run| run.payments_per_second),
+        spread(|run| run.cpu_per_million),
+        spread(|run| run.peak_rss_mib),
+    ) else {
+        return;
+    };
+    line(text, "\n## Settle on its embedded log\n");
+    line(
+        text,
+        &format!(
+            "Both stages, one worker each, every commit synced to disk, from the start of the process to its end: \
+             {} payments/s, {} CPU s per million, {} MiB.",
+            shown(&rate, 0),
+            shown(&cpu, 2),
+            shown(&memory, 0)
+        ),
+    );
+}
+
+fn latency(text: &mut String, results: &Results) {
+    if results.latency.is_empty() {
+        return;
+    }
+    line(text, "\n## Latency\n");
+    line(text, "From the moment at which a request was due to the moment at which a reader of committed records has its ledger transaction, ms.\n");
+    line(text, "| contender | requests/s | commit interval, ms | p50 | p99 | p99.9 | p99.99 | max | cores used |");
+    line(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    for run in &results.latency {
+        line(
+            text,
+            &format!(
+                "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} |",
+                run.contender.title(),
+                run.rate,
+                run.commit_interval_ms,
+                run.p50,
+                run.p99,
+                run.p999,
+                run.p9999,
+                run.max,
+                run.client_cores
+            ),
+        );
+    }
+}
+
+fn restart(text: &mut String, results: &Results) {
+    if results.restart.is_empty() {
+        return;
+    }
+    line(text, "\n## Restart\n");
+    line(text, "Seconds from the start of a process after `kill -9` to its first committed decision, while requests go on coming; with its state on disk, and with nothing on disk.\n");
+    line(text, "| contender | keys | with its state | on an empty machine |\n|---|--:|--:|--:|");
+    for run in &results.restart {
+        let kept = Spread::of(run.seconds.iter().copied()).map_or_else(String::new, |spread| shown(&spread, 2));
+        let empty = run.empty_machine_seconds.map_or_else(String::new, |seconds| format!("{seconds:.2}"));
+        line(text, &format!("| {} | {} | {kept} | {empty} |", run.contender.title(), run.keys));
+    }
+}
+
+fn sweeps(text: &mut String, results: &Results) {
+    if results.sweeps.is_empty() {
+        return;
+    }
+    line(text, "\n## One setting changed\n");
+    line(text, "| contender | setting | value | payments/s | client CPU s per million | peak RSS, MiB |\n|---|---|--:|--:|--:|--:|");
+    for swept in &results.sweeps {
+        let run = &swept.run;
+        line(
+            text,
+            &format!(
+                "| {} | {} | {} | {:.0} | {:.2} | {:.0} |",
+                run.contender.title(),
+                swept.setting,
+                swept.value,
+                run.payments_per_second,
+                run.client_cpu_per_million,
+                run.peak_rss_mib
+            ),
+        );
+    }
+}
+
 /// A line of the table of targets.
 struct Target {
     name: &'static str,
@@ -140,6 +232,29 @@ fn targets(text: &mut String, results: &Results) {
             is_met: |found| found >= 4.0,
         },
     ];
+    let latency_target = |name, wanted, figure: fn(&Latency) -> f64, is_met| Target {
+        name,
+        wanted,
+        found: Spread::of(
+            results
+                .latency
+                .iter()
+                .filter(|run| run.contender == SettleFull && run.rate == 10_000 && run.commit_interval_ms == 10)
+                .map(figure),
+        ),
+        is_met,
+    };
+    let mut targets = Vec::from(targets);
+    targets.push(latency_target("10,000 payments/s, commits every 10 ms: p99, ms", "< 50", |run| run.p99, |found| found < 50.0));
+    targets.push(latency_target("the same: p99.99, ms", "< 150", |run| run.p9999, |found| found < 150.0));
+    targets.push(Target {
+        name: "restart after kill -9, s",
+        wanted: "< 1",
+        found: Spread::of(
+            results.restart.iter().filter(|run| run.contender == SettleAuthorize).flat_map(|run| run.seconds.clone()),
+        ),
+        is_met: |found| found < 1.0,
+    });
     line(text, "\n## Targets\n");
     line(text, "Ratios are formed within each round; the median of the rounds counts.\n");
     line(text, "| measure | target | found | |\n|---|--:|--:|---|");
