@@ -479,7 +479,6 @@ impl Cluster {
         found
     }
 
-
     pub(super) fn join(
         &mut self,
         name: &str,

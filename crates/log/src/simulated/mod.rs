@@ -171,6 +171,13 @@ impl SimulatedCluster {
         self.lock().record(partition, offset)
     }
 
+    /// What became of an entry: "open", "committed", "aborted" or "marker"; "absent" where nothing stands.
+    pub fn fate(&self, partition: &TopicPartition, offset: u64) -> &'static str {
+        let cluster = self.lock();
+        let found = cluster.partition(partition).ok().and_then(|found| found.entries.get(index(offset)));
+        found.map_or("absent", |entry| entry.fate.as_str())
+    }
+
     /// Damages a record: from here on it has this value. False: no committed record stands there.
     pub fn damage(&self, place: &TopicPartition, offset: u64, value: Vec<u8>) -> bool {
         let mut cluster = self.lock();
@@ -194,12 +201,7 @@ impl SimulatedCluster {
             for (number, partition) in (0..).zip(partitions) {
                 let place = TopicPartition::new(topic.clone(), number);
                 for (offset, entry) in (0..).zip(&partition.entries) {
-                    let fate = match entry.fate {
-                        Fate::Open => "open",
-                        Fate::Committed => "committed",
-                        Fate::Aborted => "aborted",
-                        Fate::Control => "marker",
-                    };
+                    let fate = entry.fate.as_str();
                     let content = &entry.content;
                     each(&place, offset, fate, content.key.as_deref(), content.value.as_deref());
                 }

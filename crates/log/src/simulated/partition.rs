@@ -24,6 +24,17 @@ pub(super) enum Fate {
     Control,
 }
 
+impl Fate {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Committed => "committed",
+            Self::Aborted => "aborted",
+            Self::Control => "marker",
+        }
+    }
+}
+
 /// What a record holds.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Content {
