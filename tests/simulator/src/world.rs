@@ -13,9 +13,9 @@ use std::time::Duration;
 use settle_engine::authorize::Authorize;
 use settle_engine::settle::Settle;
 use settle_engine::{Stage, StateRow, stage};
+use settle_log::Log;
 use settle_log::OutputRecord;
 use settle_log::simulated::{Chance, ClientBug, Conductor, SimulatedCluster, SimulatedOptions, Step};
-use settle_log::{Log, TopicPartition};
 use settle_runtime::WorkerOptions;
 use settle_runtime::simulation::SimulatedProcess;
 use settle_store::{Identity, MemoryStores, Progress, Resources, StateStore, StoreObserver};
@@ -194,6 +194,25 @@ impl World {
         let mut state = self.lock();
         for transaction in &committed {
             state.checker.committed(transaction, latest_micros);
+        }
+    }
+
+    /// I1: a store holds no event whose commit was not decided.
+    fn check_store(&self, directory: &Path, progress: &Progress) {
+        self.judge();
+        let mut state = self.lock();
+        let stage = if directory.parent().is_some_and(|parent| parent.ends_with(Authorize::NAME)) {
+            Authorize::NAME
+        } else {
+            Settle::NAME
+        };
+        let number = usize::try_from(progress.meta.partition).unwrap_or(usize::MAX);
+        let committed = state.checker.next_sequences(stage).get(number).copied().unwrap_or(0);
+        let stored = progress.meta.next_sequence;
+        if stored > committed {
+            let what =
+                format!("I1: a store of {stage} {number} is at event {stored}, {committed} are committed");
+            state.checker.violations.push(what);
         }
     }
 
@@ -625,13 +644,7 @@ struct Watches {
 impl StoreObserver for Watches {
     fn applies(&self, directory: &Path, progress: &Progress) {
         let Some(world) = self.world.upgrade() else { return };
-        if let Some(place) = journal_of(directory) {
-            let next_offset = progress.journal_next_offset;
-            if !world.cluster.is_decided_before(&place, next_offset) {
-                world
-                    .violation(format!("I1: a store is at {next_offset} of {place}, which is not committed"));
-            }
-        }
+        world.check_store(directory, progress);
         world.step(self.handle, Point::StoreWrite);
     }
 
@@ -651,12 +664,4 @@ impl StoreObserver for Watches {
         }
         flushes
     }
-}
-
-/// The journal of the store in this directory, which ends with stage and partition.
-pub(crate) fn journal_of(directory: &Path) -> Option<TopicPartition> {
-    let number: u32 = directory.file_name()?.to_str()?.parse().ok()?;
-    let stage = directory.parent()?.file_name()?.to_str()?;
-    let journal = if stage == Authorize::NAME { Authorize::JOURNAL } else { Settle::JOURNAL };
-    Some(TopicPartition::new(journal, number))
 }

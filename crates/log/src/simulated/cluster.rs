@@ -27,7 +27,7 @@ pub struct CommittedTransaction {
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     Marker { id: String, participant: Participant, producer: ProducerId, epoch: u32, is_commit: bool },
-    LateEnd { id: String, epoch: u32, is_commit: bool },
+    LateEnd { id: String, epoch: u32, serial: u64, is_commit: bool },
     LateAdd { id: String, epoch: u32, participant: Participant },
     LateOffsets { id: String, epoch: u32, offsets: Offsets },
     TransactionTimeout { id: String, serial: u64 },
@@ -130,9 +130,11 @@ impl Cluster {
             Event::Marker { id, participant, producer, epoch, is_commit } => {
                 self.mark(&id, &participant, producer, epoch, is_commit);
             }
-            Event::LateEnd { id, epoch, is_commit } => {
+            Event::LateEnd { id, epoch, serial, is_commit } => {
+                let is_own = self.serial(&id) == serial;
                 let outcome = self.end(&id, epoch, is_commit);
                 self.note(match outcome {
+                    Ok(true) if is_own => "late end ended its own transaction",
                     Ok(true) => "late end ended another transaction",
                     Ok(false) => "late end found its transaction ended",
                     Err(Refusal::Fenced) => "late end was fenced",
@@ -356,6 +358,11 @@ impl Cluster {
         Ok(ends)
     }
 
+    /// Number of the id's present transaction.
+    pub(super) fn serial(&self, id: &str) -> u64 {
+        self.transactional.get(id).map_or(0, |found| found.serial)
+    }
+
     /// What the transaction that is being committed holds.
     fn collect(&mut self, id: &str) {
         let Some(transactional) = self.transactional.get(id) else { return };
@@ -426,16 +433,6 @@ impl Cluster {
     /// Whether nothing is open, and no marker is under way.
     pub(super) fn is_settled(&self) -> bool {
         self.transactional.values().all(|id| !matches!(id.state, State::Ongoing | State::Prepared { .. }))
-    }
-
-    /// Whether what stands before this offset belongs to decided transactions, whose markers may still be late.
-    pub(super) fn is_decided_before(&self, place: &TopicPartition, offset: u64) -> bool {
-        let Ok(partition) = self.partition(place) else { return false };
-        let undecided = |id: &&Transactional| id.state == State::Ongoing;
-        let first_open = self.transactional.values().filter(undecided);
-        let first_open =
-            first_open.flat_map(|id| partition.open_offsets(id.producer).into_iter().take(1)).min();
-        offset <= partition.end() && first_open.is_none_or(|first| offset <= first)
     }
 
     // Groups.

@@ -147,11 +147,6 @@ impl SimulatedCluster {
         self.lock().is_settled()
     }
 
-    /// Whether every record before this offset belongs to a transaction that was decided.
-    pub fn is_decided_before(&self, partition: &TopicPartition, offset: u64) -> bool {
-        self.lock().is_decided_before(partition, offset)
-    }
-
     /// The committed records of a partition from an offset on.
     pub fn committed_records(&self, partition: &TopicPartition, from_offset: u64) -> Vec<Record> {
         let cluster = self.lock();

@@ -34,6 +34,8 @@ pub(super) struct SimulatedProducer {
     /// Records that did not go out yet.
     waiting: VecDeque<(TopicPartition, Content)>,
     added: BTreeSet<TopicPartition>,
+    /// Something was added to a transaction in the cluster.
+    has_begun: bool,
     next_offsets: BTreeMap<TopicPartition, u64>,
     failure: Option<WriteError>,
     offsets: Option<(GroupMetadata, BTreeMap<TopicPartition, u64>)>,
@@ -50,6 +52,7 @@ impl SimulatedProducer {
             is_open: false,
             waiting: VecDeque::new(),
             added: BTreeSet::new(),
+            has_begun: false,
             next_offsets: BTreeMap::new(),
             failure: None,
             offsets: None,
@@ -115,6 +118,7 @@ impl SimulatedProducer {
                 cluster.schedule(in_ms, Event::LateAdd { id, epoch, participant });
             }
             self.added.insert(place.clone());
+            self.has_begun = true;
         }
         match cluster.append(&self.transactional_id, self.epoch, &place, record) {
             Ok(offset) => {
@@ -173,7 +177,10 @@ impl SimulatedProducer {
         loop {
             let added = self.log.lock().add(&self.transactional_id, self.epoch, participant.clone());
             match added {
-                Ok(_) => break,
+                Ok(_) => {
+                    self.has_begun = true;
+                    break;
+                }
                 Err(Refusal::Fenced) => return Err(self.fence()),
                 Err(Refusal::InvalidState) => return Err(self.refusal("publish positions", "refused")),
                 Err(Refusal::Busy) if self.log.lock().now_ms >= deadline_ms => {
@@ -216,7 +223,8 @@ impl SimulatedProducer {
             let beyond_ms = if bug { 0 } else { deadline_ms.saturating_sub(cluster.now_ms) };
             let in_ms = beyond_ms + cluster.chance.between(1, LATEST_COPY_MS);
             let (id, epoch) = (self.transactional_id.clone(), self.epoch);
-            cluster.schedule(in_ms, Event::LateEnd { id, epoch, is_commit: true });
+            let serial = cluster.serial(&id);
+            cluster.schedule(in_ms, Event::LateEnd { id, epoch, serial, is_commit: true });
             drop(cluster);
             if !bug {
                 self.wait_until(deadline_ms);
@@ -241,7 +249,8 @@ impl SimulatedProducer {
             let mut cluster = self.log.lock();
             let in_ms = cluster.chance.between(1, LATEST_COPY_MS);
             let (id, epoch) = (self.transactional_id.clone(), self.epoch);
-            cluster.schedule(in_ms, Event::LateEnd { id, epoch, is_commit: true });
+            let serial = cluster.serial(&id);
+            cluster.schedule(in_ms, Event::LateEnd { id, epoch, serial, is_commit: true });
             drop(cluster);
             self.needs_new_epoch = !self.has_bug(ClientBug::KeepsProducer);
         }
@@ -282,7 +291,7 @@ impl SimulatedProducer {
             let cluster = self.log.lock();
             cluster.now_ms + cluster.options.commit_timeout_ms
         };
-        if self.added.is_empty() {
+        if !self.has_begun {
             // Nothing was begun in the cluster, as far as this client knows.
             return true;
         }
@@ -299,6 +308,7 @@ impl SimulatedProducer {
     fn forget(&mut self) {
         self.waiting.clear();
         self.added.clear();
+        self.has_begun = false;
         self.next_offsets.clear();
         self.failure = None;
         self.offsets = None;
@@ -393,7 +403,7 @@ impl Drop for SimulatedProducer {
         // A process that was killed ends nothing.
         if self.is_open && !self.log.is_dead() && !std::thread::panicking() {
             let mut cluster = self.log.lock();
-            if !self.added.is_empty() {
+            if self.has_begun {
                 // Whether it is there to be aborted or not: the next producer sees to it.
                 let _ = cluster.end(&self.transactional_id, self.epoch, false);
             }

@@ -26,7 +26,6 @@ type Position = (String, String);
 #[derive(Clone, Debug)]
 struct Batch {
     day: i64,
-    cut_off: i64,
     carried_in: i64,
     sales: i64,
     fees: i64,
@@ -185,7 +184,7 @@ impl SettleModel {
         let carried_in = self.carried.remove(position).unwrap_or(0);
         let cut_off = if class(&position.0) == "m1" { day * DAY + 17 * HOUR } else { (day + 1) * DAY };
         self.lines.push(format!("OPENED {} {} {day} carried {carried_in}", position.0, position.1));
-        let batch = Batch { day, cut_off, carried_in, sales: 0, fees: 0, given_back: 0, returned: 0 };
+        let batch = Batch { day, carried_in, sales: 0, fees: 0, given_back: 0, returned: 0 };
         self.due.insert(Due { at: cut_off, order: 2, position: position.clone(), from_day: day, amount: 0 });
         self.open.insert(position.clone(), batch);
         day
