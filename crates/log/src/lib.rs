@@ -5,6 +5,7 @@
 //!
 //! - [`embedded`]: a directory on disk, in the process. Nothing to install.
 //! - [`kafka`]: an Apache Kafka cluster.
+//! - [`simulated`]: a cluster in memory that one seed drives, with faults.
 //!
 //! Must not know what a record means: keys, values and headers are bytes here. Schemas, payments and
 //! stages live above.
@@ -18,6 +19,7 @@
 
 pub mod embedded;
 pub mod kafka;
+pub mod simulated;
 
 mod consumer;
 mod error;
