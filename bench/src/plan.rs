@@ -117,7 +117,13 @@ impl Bench {
     fn sweeps(&mut self, cluster: &Cluster, setup: &Setup) -> anyhow::Result<()> {
         for commit_interval_ms in COMMIT_INTERVALS_MS {
             let changed = Setup { commit_interval_ms, ..setup.clone() };
-            self.swept(cluster, &changed, Contender::SettleFull, "commit interval, ms", &commit_interval_ms.to_string())?;
+            self.swept(
+                cluster,
+                &changed,
+                Contender::SettleFull,
+                "commit interval, ms",
+                &commit_interval_ms.to_string(),
+            )?;
         }
         for workers in [1, 2, 4] {
             let changed = Setup { workers, ..setup.clone() };
@@ -189,7 +195,14 @@ impl Bench {
                     .with_context(|| format!("{} at {rate} requests/s", contender.title()))?;
                 say(&format!(
                     "{} at {rate}/s, commits every {LATENCY_COMMIT_MS} ms: p50 {:.1} p99 {:.1} p99.9 {:.1} p99.99 {:.1} max {:.1} ms, {:.2} cores, {} payments",
-                    contender.title(), run.p50, run.p99, run.p999, run.p9999, run.max, run.client_cores, run.payments
+                    contender.title(),
+                    run.p50,
+                    run.p99,
+                    run.p999,
+                    run.p9999,
+                    run.max,
+                    run.client_cores,
+                    run.payments
                 ));
                 self.results.latency.push(run);
                 self.save()?;

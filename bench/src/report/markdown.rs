@@ -116,8 +116,14 @@ fn latency(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## Latency\n");
-    line(text, "From the moment at which a request was due to the moment at which a reader of committed records has its ledger transaction, ms.\n");
-    line(text, "| contender | requests/s | commit interval, ms | p50 | p99 | p99.9 | p99.99 | max | cores used |");
+    line(
+        text,
+        "From the moment at which a request was due to the moment at which a reader of committed records has its ledger transaction, ms.\n",
+    );
+    line(
+        text,
+        "| contender | requests/s | commit interval, ms | p50 | p99 | p99.9 | p99.99 | max | cores used |",
+    );
     line(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     for run in &results.latency {
         line(
@@ -143,10 +149,14 @@ fn restart(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## Restart\n");
-    line(text, "Seconds from the start of a process after `kill -9` to its first committed decision, while requests go on coming; with its state on disk, and with nothing on disk.\n");
+    line(
+        text,
+        "Seconds from the start of a process after `kill -9` to its first committed decision, while requests go on coming; with its state on disk, and with nothing on disk.\n",
+    );
     line(text, "| contender | keys | with its state | on an empty machine |\n|---|--:|--:|--:|");
     for run in &results.restart {
-        let kept = Spread::of(run.seconds.iter().copied()).map_or_else(String::new, |spread| shown(&spread, 2));
+        let kept =
+            Spread::of(run.seconds.iter().copied()).map_or_else(String::new, |spread| shown(&spread, 2));
         let empty = run.empty_machine_seconds.map_or_else(String::new, |seconds| format!("{seconds:.2}"));
         line(text, &format!("| {} | {} | {kept} | {empty} |", run.contender.title(), run.keys));
     }
@@ -157,7 +167,10 @@ fn sweeps(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## One setting changed\n");
-    line(text, "| contender | setting | value | payments/s | client CPU s per million | peak RSS, MiB |\n|---|---|--:|--:|--:|--:|");
+    line(
+        text,
+        "| contender | setting | value | payments/s | client CPU s per million | peak RSS, MiB |\n|---|---|--:|--:|--:|--:|",
+    );
     for swept in &results.sweeps {
         let run = &swept.run;
         line(
@@ -239,19 +252,30 @@ fn targets(text: &mut String, results: &Results) {
             results
                 .latency
                 .iter()
-                .filter(|run| run.contender == SettleFull && run.rate == 10_000 && run.commit_interval_ms == 10)
+                .filter(|run| {
+                    run.contender == SettleFull && run.rate == 10_000 && run.commit_interval_ms == 10
+                })
                 .map(figure),
         ),
         is_met,
     };
     let mut targets = Vec::from(targets);
-    targets.push(latency_target("10,000 payments/s, commits every 10 ms: p99, ms", "< 50", |run| run.p99, |found| found < 50.0));
+    targets.push(latency_target(
+        "10,000 payments/s, commits every 10 ms: p99, ms",
+        "< 50",
+        |run| run.p99,
+        |found| found < 50.0,
+    ));
     targets.push(latency_target("the same: p99.99, ms", "< 150", |run| run.p9999, |found| found < 150.0));
     targets.push(Target {
         name: "restart after kill -9, s",
         wanted: "< 1",
         found: Spread::of(
-            results.restart.iter().filter(|run| run.contender == SettleAuthorize).flat_map(|run| run.seconds.clone()),
+            results
+                .restart
+                .iter()
+                .filter(|run| run.contender == SettleAuthorize)
+                .flat_map(|run| run.seconds.clone()),
         ),
         is_met: |found| found < 1.0,
     });

@@ -12,8 +12,9 @@ fn sent_on() -> Topics {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let config = folder.path().join("settle.toml");
     std::fs::write(&config, DEMO_TOML).expect("the folder can be written");
-    let settle =
-        Settle::new(folder.path().join("data")).with_config(&config).with("kafka.wrong_partition=\"reroute\"");
+    let settle = Settle::new(folder.path().join("data"))
+        .with_config(&config)
+        .with("kafka.wrong_partition=\"reroute\"");
     let mut writer = Writer::open(settle.data(), 3);
     for number in 0..60 {
         let debtor = format!("acct-{:02}", number % 20);
