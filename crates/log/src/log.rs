@@ -154,4 +154,12 @@ pub trait Reader: Send {
         limit: PollLimit,
         timeout: Duration,
     ) -> Result<ReadBatch, Error>;
+
+    /// Forgets a partition that is not read any further: what was read ahead of it is dropped. It may be read again.
+    ///
+    /// # Errors
+    /// If the client cannot stop to fetch it.
+    fn release(&mut self, _partition: &TopicPartition) -> Result<(), Error> {
+        Ok(())
+    }
 }

@@ -176,14 +176,14 @@ pub(crate) fn projected<S: StageCodec>(
     records
 }
 
-/// Digest of a record as it was read.
-pub(crate) fn digest_of(record: &Record, coverage: Coverage) -> Hash {
+/// Digest of a record as it was read, with this time.
+pub(crate) fn digest_of(record: &Record, timestamp_ms: i64, coverage: Coverage) -> Hash {
     let (key, value) = (record.key.as_deref(), record.value.as_deref());
     match coverage {
-        Coverage::Whole => whole_digest(record.timestamp_ms, key, value, &record.headers),
+        Coverage::Whole => whole_digest(timestamp_ms, key, value, &record.headers),
         Coverage::WithoutInput => {
             let is_copy = matches!(&*record.topic, topic::DEAD_LETTER | topic::REROUTED);
-            partial_digest(is_copy, record.timestamp_ms, key, value, &record.headers)
+            partial_digest(is_copy, timestamp_ms, key, value, &record.headers)
         }
     }
 }

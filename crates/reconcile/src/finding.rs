@@ -259,6 +259,10 @@ pub(crate) struct Findings {
     counts: BTreeMap<Kind, u64>,
     /// Lowest offset of a finding in a partition.
     damaged_from: BTreeMap<(String, u32), u64>,
+    /// A journal and its input contradict each other, and each is right in itself: the one or the other finding.
+    disputed: Vec<(Finding, Finding)>,
+    /// As `damaged_from`, of inputs that are disputed.
+    disputed_from: BTreeMap<(String, u32), u64>,
     /// Journal partitions whose events are not all known.
     lost: BTreeMap<(String, u32), ()>,
 }
@@ -268,8 +272,9 @@ impl Findings {
         let number = self.counts.entry(finding.kind).or_default();
         *number += 1;
         let Place { topic, partition, offset } = finding.place.clone();
-        let from = self.damaged_from.entry((topic, partition)).or_insert(offset);
-        *from = (*from).min(offset);
+        let first = finding.first_possible_offset.unwrap_or(offset);
+        let from = self.damaged_from.entry((topic, partition)).or_insert(first);
+        *from = (*from).min(first);
         if *number <= u64::try_from(KEPT_PER_KIND).unwrap_or(u64::MAX) {
             self.kept.push(finding);
         }
@@ -283,6 +288,37 @@ impl Findings {
     /// True if something was found in this partition at or before this offset.
     pub(crate) fn is_damaged(&self, topic: &str, partition: u32, offset: u64) -> bool {
         self.damaged_from.get(&(topic.to_owned(), partition)).is_some_and(|from| *from <= offset)
+    }
+
+    /// As [`Self::is_damaged`], or disputed.
+    pub(crate) fn is_suspect(&self, topic: &str, partition: u32, offset: u64) -> bool {
+        let disputed = self.disputed_from.get(&(topic.to_owned(), partition));
+        disputed.is_some_and(|from| *from <= offset) || self.is_damaged(topic, partition, offset)
+    }
+
+    /// Either the input is not what it was, or the journal is not: [`Self::judge`] tells which.
+    pub(crate) fn dispute(&mut self, of_input: Finding, of_journal: Finding) {
+        let Place { topic, partition, offset } = of_input.place.clone();
+        let from = self.disputed_from.entry((topic, partition)).or_insert(offset);
+        *from = (*from).min(offset);
+        if self.disputed.len() < KEPT_PER_KIND {
+            self.disputed.push((of_input, of_journal));
+        } else {
+            self.add(of_input);
+        }
+    }
+
+    /// The inputs have been compared with what calls for them: one of the two findings stands, before all others.
+    pub(crate) fn judge(&mut self) {
+        let others = std::mem::take(&mut self.kept);
+        let disputed = std::mem::take(&mut self.disputed);
+        let stands = |(of_input, of_journal): (Finding, Finding)| {
+            let Place { topic, partition, offset } = &of_input.place;
+            if self.is_damaged(topic, *partition, *offset) { of_input } else { of_journal }
+        };
+        let judged: Vec<Finding> = disputed.into_iter().map(stands).collect();
+        judged.into_iter().for_each(|finding| self.add(finding));
+        self.kept.extend(others);
     }
 
     /// Not all events of this journal partition are known: what its outputs have more than it calls for follows from it.

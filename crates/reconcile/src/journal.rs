@@ -51,10 +51,10 @@ impl<S: Audited> Read<S> {
 pub(crate) struct Journal<'r, 'a, S: Audited> {
     run: &'r mut Run<'a>,
     number: u32,
-    stream: Stream,
+    stream: Stream<'a>,
     /// Records read ahead.
     window: VecDeque<Read<S>>,
-    inputs: BTreeMap<&'static str, Stream>,
+    inputs: BTreeMap<&'static str, Stream<'a>>,
     /// By input topic: the offset after the last record that was decided.
     positions: BTreeMap<&'static str, u64>,
     replica: Replica<S>,
@@ -75,10 +75,9 @@ pub(crate) fn read<S: Audited>(
     run: &mut Run<'_>,
     number: u32,
     state: Box<dyn FoldState<S::Row>>,
+    group: &BTreeMap<TopicPartition, u64>,
 ) -> Result<(), Error> {
-    // Before the end of the journal: what the group has read by now stands in it.
-    let group = group_positions::<S>(run, number)?;
-    let stream = Stream::open(run.log, TopicPartition::new(S::JOURNAL, number))?;
+    let stream = Stream::open(&run.readers, TopicPartition::new(S::JOURNAL, number))?;
     run.journal_ends.insert((S::ID, number), stream.end());
     let mut mode = Mode::Known;
     if stream.start() > 0 {
@@ -98,17 +97,9 @@ pub(crate) fn read<S: Audited>(
         pending_cause: Cause::None,
         folded_for: None,
         displaced: Vec::new(),
-        group,
+        group: group.clone().into_iter().filter(|(input, _)| input.partition == number).collect(),
     };
     journal.read()
-}
-
-/// How far the stage's group has read its inputs; empty where that is not known.
-fn group_positions<S: Audited>(run: &Run<'_>, number: u32) -> Result<BTreeMap<TopicPartition, u64>, Error> {
-    let Some(group) = run.groups.get(S::NAME) else { return Ok(BTreeMap::new()) };
-    let topics = [S::PRIMARY].iter().chain(S::SECONDARIES);
-    let inputs: Vec<TopicPartition> = topics.map(|topic| TopicPartition::new(*topic, number)).collect();
-    Ok(run.log.group_positions(group, &inputs)?.unwrap_or_default())
 }
 
 impl<S: Audited> Journal<'_, '_, S> {
@@ -350,14 +341,14 @@ impl<S: Audited> Journal<'_, '_, S> {
             self.run.findings.lost(S::JOURNAL, self.number);
         }
         for topic in [S::PRIMARY].iter().chain(S::SECONDARIES) {
-            let partition = TopicPartition::new(*topic, self.number);
-            let stream = match self.inputs.remove(topic) {
+            let mut stream = match self.inputs.remove(topic) {
                 Some(stream) => stream,
-                None => Stream::open(self.run.log, partition)?,
+                None => Stream::open(&self.run.readers, TopicPartition::new(*topic, self.number))?,
             };
             let position = self.positions.get(topic).copied().unwrap_or_default().max(stream.start());
-            self.run.checked.inputs_waiting += stream.end().saturating_sub(position);
+            self.run.checked.inputs_waiting += stream.count_from(position)?;
+            stream.close()?;
         }
-        Ok(())
+        self.stream.close()
     }
 }

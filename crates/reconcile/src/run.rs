@@ -13,6 +13,7 @@ use crate::finding::{Findings, Place};
 use crate::report::{Checked, NotChecked, Skipped};
 use crate::sorted::Sorted;
 use crate::spill::Spill;
+use crate::stream::Readers;
 use crate::{Error, Progress};
 
 /// How long is waited at a time for what is not visible yet.
@@ -36,6 +37,7 @@ pub(crate) struct Use {
 /// The audit as far as it has come.
 pub(crate) struct Run<'a> {
     pub(crate) log: &'a dyn Log,
+    pub(crate) readers: Readers<'a>,
     /// Partition counts by topic.
     pub(crate) counts: BTreeMap<String, u32>,
     /// What was journaled before is not judged. Milliseconds since 1970-01-01 UTC.
@@ -69,6 +71,7 @@ impl<'a> Run<'a> {
     ) -> Result<Self, Error> {
         Ok(Self {
             log,
+            readers: Readers::new(log),
             counts,
             since_ms,
             groups: BTreeMap::new(),

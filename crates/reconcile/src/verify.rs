@@ -1,8 +1,8 @@
 //! The order of an audit.
 //!
-//! SETTLE comes first: its journal keeps all of its input, so that a damaged record of `payments.approved` is told from a
-//! damaged journal without looking at AUTHORIZE; and what it sends back to AUTHORIZE has been judged when that is decided
-//! again.
+//! SETTLE comes first: its journal keeps all of its input, so that a damaged record of `payments.approved` does not keep it from
+//! being decided again (which of the two was changed is told when that topic has been compared); and what it sends back to
+//! AUTHORIZE has been judged when that is decided again.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -84,8 +84,8 @@ pub fn verify(
     run.progress.phase("the ledger");
     for number in 0..run.count(topic::LEDGER_TRANSACTIONS) {
         let partition = TopicPartition::new(topic::LEDGER_TRANSACTIONS, number);
-        let is_whole = run.log.reader()?.start_offset(&partition)? == 0;
-        let mut ledger = LedgerPartition::new(number, is_whole, &mut totals);
+        let (start, _) = run.readers.bounds(&partition)?;
+        let mut ledger = LedgerPartition::new(number, start == 0, &mut totals);
         outputs::compare(&mut run, topic::LEDGER_TRANSACTIONS, number, Some(&mut ledger))?;
     }
     compare(&mut run, topic::PAYOUTS)?;
@@ -93,6 +93,7 @@ pub fn verify(
     journals::<Authorize>(&mut run, states)?;
     compare(&mut run, topic::REROUTED)?;
     compare(&mut run, topic::APPROVED)?;
+    run.findings.judge();
     compare(&mut run, topic::DEAD_LETTER)?;
     run.progress.phase("keys and batches");
     uses::check(&mut run)?;
@@ -134,11 +135,23 @@ fn records_to_read(log: &dyn Log, counts: &BTreeMap<String, u32>) -> Result<u64,
 
 fn journals<S: Audited>(run: &mut Run<'_>, states: &impl StateFactory) -> Result<(), Error> {
     run.progress.phase(S::JOURNAL);
+    // Before the ends of the journals: what the group has read by now stands there.
+    let group = group_positions::<S>(run)?;
     for number in 0..run.count(S::JOURNAL) {
         let state = states.open::<S::Row>(S::NAME, number)?;
-        journal::read::<S>(run, number, state)?;
+        journal::read::<S>(run, number, state, &group)?;
     }
     Ok(())
+}
+
+/// How far the stage's group has read its inputs; empty where that is not known.
+fn group_positions<S: Audited>(run: &Run<'_>) -> Result<BTreeMap<TopicPartition, u64>, Error> {
+    let Some(group) = run.groups.get(S::NAME) else { return Ok(BTreeMap::new()) };
+    let mut inputs = Vec::new();
+    for topic in [S::PRIMARY].iter().chain(S::SECONDARIES) {
+        inputs.extend((0..run.count(S::PRIMARY)).map(|number| TopicPartition::new(*topic, number)));
+    }
+    Ok(run.log.group_positions(group, &inputs)?.unwrap_or_default())
 }
 
 fn compare(run: &mut Run<'_>, topic: &'static str) -> Result<(), Error> {

@@ -115,4 +115,9 @@ impl Reader for KafkaReader {
         buffer.next_offset = batch.next_offset;
         Ok(batch)
     }
+
+    fn release(&mut self, partition: &TopicPartition) -> Result<(), Error> {
+        self.buffers.remove(partition);
+        self.fetcher.stop(std::slice::from_ref(partition))
+    }
 }

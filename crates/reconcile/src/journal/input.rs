@@ -34,7 +34,7 @@ impl Given {
     }
 }
 
-impl<S: Audited> Journal<'_, '_, S> {
+impl<'a, S: Audited> Journal<'_, 'a, S> {
     /// The stage's own name of an input topic.
     pub(super) fn input_topic(name: &str) -> Option<&'static str> {
         [S::PRIMARY].iter().chain(S::SECONDARIES).copied().find(|topic| *topic == name)
@@ -49,9 +49,9 @@ impl<S: Audited> Journal<'_, '_, S> {
         }
     }
 
-    pub(super) fn input_stream(&mut self, topic: &'static str) -> Result<&mut Stream, Error> {
+    pub(super) fn input_stream(&mut self, topic: &'static str) -> Result<&mut Stream<'a>, Error> {
         if !self.inputs.contains_key(topic) {
-            let stream = Stream::open(self.run.log, TopicPartition::new(topic, self.number))?;
+            let stream = Stream::open(&self.run.readers, TopicPartition::new(topic, self.number))?;
             self.inputs.insert(topic, stream);
         }
         Ok(self.inputs.get_mut(topic).expect("it was put there"))

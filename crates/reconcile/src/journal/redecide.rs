@@ -120,16 +120,11 @@ impl<S: Audited> Journal<'_, '_, S> {
         let config = self.replica.config().expect("it was looked at");
         let command = crate::codec::decode::<S>(&read, config, self.run.count(S::PRIMARY));
         let now = self.now_for(record, &event, &command);
-        if let Some(due) = self.replica.due(now)? {
-            let tick = self.replica.decide(&due, now)?.into_iter().next();
-            let side = tick.map(|tick| self.side_of(&tick, &Cause::None, false));
-            let detail = "a timer was due before it, and is not journaled";
-            let finding = Finding::new(Kind::Redecision, Place::of(record), detail);
-            self.run.findings.add(finding.expected(side).found(Some(Side::of(record))));
-            self.lose(NotChecked::AfterDamage);
-            return Ok(Some((event, cause, true)));
-        }
-        let mut events = self.replica.decide(&command, now)?.into_iter();
+        let due = self.replica.due(now)?;
+        let mut events = match &due {
+            Some(_) => Vec::new().into_iter(),
+            None => self.replica.decide(&command, now)?.into_iter(),
+        };
         let expected = events.next();
         if let Some(expected) =
             expected.as_ref().filter(|expected| self.is_same(record, expected, &cause, true))
@@ -137,7 +132,7 @@ impl<S: Audited> Journal<'_, '_, S> {
             self.pending = events.collect();
             return self.settle_on(record, expected.clone(), cause, true, None);
         }
-        if let Some(others) = self.explained_by_input(record, &event, &read, now)? {
+        if let Some(others) = self.explained_by_input(record, &event, &read, expected.as_ref())? {
             let mut others = others.into_iter();
             let first = others.next().expect("it was compared");
             self.pending = others.collect();
@@ -148,6 +143,15 @@ impl<S: Audited> Journal<'_, '_, S> {
         let source = Place::of(&read);
         if self.run.findings.is_damaged(&source.topic, source.partition, source.offset) {
             self.fold_instead(record, &event, NotChecked::DamagedInput)?;
+            return Ok(Some((event, cause, true)));
+        }
+        if let Some(due) = due {
+            let tick = self.replica.decide(&due, now)?.into_iter().next();
+            let side = tick.map(|tick| self.side_of(&tick, &Cause::None, false));
+            let detail = "a timer was due before it, and is not journaled";
+            let finding = Finding::new(Kind::Redecision, Place::of(record), detail);
+            self.run.findings.add(finding.expected(side).found(Some(Side::of(record))));
+            self.lose(NotChecked::AfterDamage);
             return Ok(Some((event, cause, true)));
         }
         let Some(expected) = expected else {
@@ -191,64 +195,95 @@ impl<S: Audited> Journal<'_, '_, S> {
         self.fold_read(record, event).map(|_| ())
     }
 
-    /// The journal is as it would be had another record stood at the input's place: then that place is damaged. Says so,
-    /// and gives the events.
+    /// The journal is as it would be had another record stood at the input's place: says so, and gives the events.
+    /// `decided` is what the record that stands there gives.
     fn explained_by_input(
         &mut self,
         record: &Record,
         event: &S::Event,
         read: &Record,
-        now: Timestamp,
+        decided: Option<&S::Event>,
     ) -> Result<Option<Vec<S::Event>>, Error> {
-        let position = settle_codec::position(read);
-        if let Some((command, value)) = S::kept_command(event, &position)
-            && read.value.as_deref() != Some(&value[..])
-        {
-            let events = self.replica.decide(&command, now)?;
-            let value_of = |event: &S::Event| {
-                let mut value = Vec::new();
-                crate::codec::encode::<S>(event, &mut value);
-                value
-            };
-            if events.first().map(value_of).as_deref() == record.value.as_deref() {
-                let side =
-                    Side::from_parts(read.timestamp_ms, read.key.as_deref(), Some(&value), &read.headers);
-                self.input_differs(record, read, side);
-                return Ok(Some(events));
-            }
-        }
         let mut neighbours = self.displaced.clone();
         let topic = Self::input_topic(&read.topic).expect("it was read as an input");
         let stream = self.input_stream(topic)?;
         for distance in 0..NEIGHBOURS {
             neighbours.extend(stream.peek(distance)?.cloned());
         }
-        for neighbour in neighbours.into_iter().filter(|neighbour| neighbour.topic == read.topic) {
+        neighbours.retain(|neighbour| neighbour.topic == read.topic);
+        let position = settle_codec::position(read);
+        if let Some((command, value)) = S::kept_command(event, &position)
+            && read.value.as_deref() != Some(&value[..])
+        {
+            let events = self.try_to_decide(record, event, &command)?;
+            let value_of = |event: &S::Event| {
+                let mut value = Vec::new();
+                crate::codec::encode::<S>(event, &mut value);
+                value
+            };
+            if events.first().map(value_of).as_deref() == record.value.as_deref() {
+                let key = read.key.as_deref();
+                let side = Side::from_parts(read.timestamp_ms, key, Some(&value), &read.headers);
+                let stands_elsewhere =
+                    neighbours.iter().any(|neighbour| neighbour.value.as_deref() == Some(&value[..]));
+                let of_input = self.input_differs(record, read, side);
+                if stands_elsewhere || of_input.is_consequence {
+                    self.run.findings.add(of_input);
+                } else {
+                    let detail =
+                        "deciding again gives another event: the journal has another input than stands there";
+                    let of_journal = Finding::new(Kind::Redecision, Place::of(record), detail)
+                        .expected(
+                            decided.map(|event| self.side_of(event, &Cause::Record(read.clone()), true)),
+                        )
+                        .found(Some(Side::of(record)))
+                        .source(Some(Place::of(read)));
+                    self.run.findings.dispute(of_input, of_journal);
+                }
+                return Ok(Some(events));
+            }
+        }
+        for neighbour in neighbours {
             let moved = Record { offset: read.offset, ..neighbour };
             let config = self.replica.config().expect("it was looked at");
             let command = crate::codec::decode::<S>(&moved, config, self.run.count(S::PRIMARY));
-            let events = self.replica.decide(&command, now)?;
+            let events = self.try_to_decide(record, event, &command)?;
             let Some(first) = events.first() else { continue };
             if self.is_same(record, first, &Cause::Record(moved.clone()), true) {
-                self.input_differs(record, read, Side::of(&moved));
+                let finding = self.input_differs(record, read, Side::of(&moved));
+                self.run.findings.add(finding);
                 return Ok(Some(events));
             }
         }
         Ok(None)
     }
 
-    fn input_differs(&mut self, journal: &Record, read: &Record, expected: Side) {
+    /// What the stage says to a command at the clock of a record; nothing if something else was due before.
+    fn try_to_decide(
+        &mut self,
+        record: &Record,
+        event: &S::Event,
+        command: &S::Command,
+    ) -> Result<Vec<S::Event>, Error> {
+        let now = self.now_for(record, event, command);
+        match self.replica.due(now)? {
+            Some(_) => Ok(Vec::new()),
+            None => self.replica.decide(command, now),
+        }
+    }
+
+    fn input_differs(&mut self, journal: &Record, read: &Record, expected: Side) -> Finding {
         self.displaced.push(read.clone());
         if self.displaced.len() > NEIGHBOURS {
             self.displaced.remove(0);
         }
         let place = Place::of(read);
         let detail = format!("{} decided another record than the one that stands here", Place::of(journal));
-        let follows =
-            self.run.findings.is_damaged(&place.topic, place.partition, place.offset.saturating_sub(1));
+        let before = place.offset.saturating_sub(1);
+        let is_consequence = self.run.findings.is_suspect(&place.topic, place.partition, before);
         let mut finding = Finding::new(Kind::Input, place, detail);
-        finding.is_consequence = follows;
-        self.run.findings.add(finding.expected(Some(expected)).found(Some(Side::of(read))));
+        finding.is_consequence = is_consequence;
+        finding.expected(Some(expected)).found(Some(Side::of(read)))
     }
 
     /// Compares, tells a difference, and goes on with what was decided here.
@@ -295,7 +330,7 @@ impl<S: Audited> Journal<'_, '_, S> {
         let (key, value, headers) = Self::record_of(event, cause, is_first);
         let is_gone = matches!(cause, Cause::Gone(_));
         record.value.as_deref() == Some(&value[..])
-            && record.timestamp_ms == S::envelope(event).now.as_millis()
+            && has_time_of(record, S::envelope(event).now)
             && (record.key.as_deref() == key.as_deref() || is_gone && key.is_none())
             && (record.headers == headers || is_gone)
     }
@@ -316,12 +351,19 @@ impl<S: Audited> Journal<'_, '_, S> {
     /// The clock that an event was decided at, as far as its record tells.
     fn clock_of(&self, record: &Record, event: &S::Event) -> FoundClock {
         let next = self.window.front().and_then(|read| read.event.as_ref().ok());
+        let found = S::envelope(event).now;
         FoundClock {
-            found: S::envelope(event).now,
-            record_ms: record.timestamp_ms,
+            found,
+            record_ms: if has_time_of(record, found) { found.as_millis() } else { record.timestamp_ms },
             next: next.map(|next| S::envelope(next).now),
         }
     }
+}
+
+/// True if a record has the time of an event. Kafka's client takes 1970-01-01T00:00:00Z, the clock of a partition that has seen
+/// no dated request, for "now": the record then has any time.
+fn has_time_of(record: &Record, now: Timestamp) -> bool {
+    now.as_millis() == 0 || record.timestamp_ms == now.as_millis()
 }
 
 /// What a journal record says of the clock, three times: the event, the record's own time, the event after it.
