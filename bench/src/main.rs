@@ -11,6 +11,7 @@ mod embedded;
 mod floor;
 mod gate;
 mod kafka;
+mod large;
 mod latency;
 mod load;
 mod machine;
