@@ -3,8 +3,7 @@
 # the target folder: flame.svg, and top.txt with the functions that take the most.
 #
 # On the embedded log, since there is no broker beside it: what Kafka's client costs is measured by `make bench`.
-# Needed: perf (package linux-perf). The flame graph is drawn by inferno if it is installed (cargo install inferno);
-# without it there is the table alone.
+# Needed: perf (package linux-perf).
 #
 # Usage: scripts/profile.sh [PAYMENTS]
 set -euo pipefail
@@ -20,6 +19,7 @@ if ! command -v perf >/dev/null; then
     exit 1
 fi
 cargo build --release --locked --bin settle
+cargo build --release --locked -p settle-bench
 mkdir -p "$output"
 data="$(mktemp -d)"
 trap 'rm -rf "$data"' EXIT
@@ -32,10 +32,6 @@ perf report --input "$data/perf" --no-children --call-graph none --percent-limit
     grep -v '^#' | sed '/^$/d' >"$output/top.txt"
 perf report --input "$data/perf" --children --call-graph none --percent-limit 1 --stdio 2>/dev/null |
     grep -v '^#' | sed '/^$/d' >"$output/inclusive.txt"
-if command -v inferno-collapse-perf >/dev/null; then
-    perf script --input "$data/perf" 2>/dev/null | inferno-collapse-perf | inferno-flamegraph >"$output/flame.svg"
-else
-    echo "profile: inferno is not installed, so that there is no flame graph" >&2
-fi
+perf script --no-inline --input "$data/perf" 2>/dev/null | "$target/release/settle-bench" flame >"$output/flame.svg"
 head -n 25 "$output/top.txt"
 echo "profile: in $output" >&2

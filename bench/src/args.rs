@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run all contenders and write the report
     Run(RunArguments),
+    /// Draw a flame graph of what `perf script` prints
+    Flame,
     /// A contender without logic; runs until it is killed
     #[command(hide = true)]
     Floor(FloorArguments),

@@ -8,6 +8,7 @@ mod clock;
 mod cluster;
 mod contender;
 mod embedded;
+mod flame;
 mod floor;
 mod gate;
 mod kafka;
@@ -30,6 +31,7 @@ use args::{Arguments, Command};
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Run(arguments) => plan::run(&arguments),
+        Command::Flame => flame::run(),
         Command::Floor(arguments) => floor::run(&arguments),
     }
 }
