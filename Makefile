@@ -63,6 +63,28 @@ doc: setup ## Build the API documentation; a broken link is an error
 container-test: build ## Build the image of deploy/container and run it (root, buildah; no registry of images)
 	@scripts/container_test.sh $(BINARY)
 
+##@ Measure
+
+# Where the report goes; docs/performance.md shows the last one.
+BENCH_OUT ?= $(TARGET)/bench
+
+.PHONY: bench
+bench: setup ## Compare with Kafka Streams and bare clients on real Kafka (ARGS="--quick")
+	@scripts/bench.sh run --out "$(BENCH_OUT)" $(ARGS)
+
+.PHONY: bench-large
+bench-large: setup ## Restore and decide with 1 and 10 million keys (ARGS="--large-keys 100000000")
+	@scripts/bench.sh run --parts large --out "$(BENCH_OUT)-large" $(ARGS)
+
+.PHONY: bench-micro
+bench-micro: setup ## Time the steps of a decision, each alone
+	@cargo bench --locked -p settle-bench --bench core
+	@cargo bench --locked -p settle-store --bench store
+
+.PHONY: profile
+profile: setup ## Record where the time goes: a flame graph of both stages (ARGS="200000", the payments)
+	@scripts/profile.sh $(ARGS)
+
 ##@ Check and tidy
 
 .PHONY: lint

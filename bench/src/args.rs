@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run all contenders and write the report
     Run(RunArguments),
+    /// Draw a flame graph of what `perf script` prints
+    Flame,
     /// A contender without logic; runs until it is killed
     #[command(hide = true)]
     Floor(FloorArguments),
@@ -60,6 +62,9 @@ pub(crate) struct RunArguments {
     /// Keys in the state when it is killed
     #[arg(long, default_value_t = 1_000_000, value_name = "N")]
     pub(crate) restart_keys: u64,
+    /// Keys of the runs with many keys
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000_000, 10_000_000], value_name = "NUMBERS")]
+    pub(crate) large_keys: Vec<u64>,
     /// Folder of the report
     #[arg(long, default_value = "target/bench", value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -84,10 +89,12 @@ pub(crate) enum Part {
     Latency,
     /// After kill -9, and with nothing on disk
     Restart,
+    /// Many keys: not part of a run unless it is named
+    Large,
 }
 
 impl Part {
-    /// All, in the order of a run.
+    /// Those of a run that names none, in order.
     pub(crate) const ALL: [Self; 5] =
         [Self::Throughput, Self::Embedded, Self::Sweeps, Self::Latency, Self::Restart];
 }

@@ -29,7 +29,7 @@ const START_PATIENCE: Duration = Duration::from_secs(120);
 /// Longest wait for the last ones.
 const END_PATIENCE: Duration = Duration::from_secs(60);
 /// Silence after which no more come.
-const SILENCE: Duration = Duration::from_secs(3);
+const SILENCE: Duration = Duration::from_secs(10);
 /// Requests that show that a contender works, before the schedule begins.
 const FIRST_REQUESTS: usize = 200;
 

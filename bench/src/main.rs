@@ -8,9 +8,11 @@ mod clock;
 mod cluster;
 mod contender;
 mod embedded;
+mod flame;
 mod floor;
 mod gate;
 mod kafka;
+mod large;
 mod latency;
 mod load;
 mod machine;
@@ -29,6 +31,7 @@ use args::{Arguments, Command};
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().command {
         Command::Run(arguments) => plan::run(&arguments),
+        Command::Flame => flame::run(),
         Command::Floor(arguments) => floor::run(&arguments),
     }
 }

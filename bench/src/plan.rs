@@ -14,7 +14,7 @@ use crate::latency::{self, Schedule};
 use crate::machine::Machine;
 use crate::report::{self, Results, Swept};
 use crate::throughput::Throughput;
-use crate::{cluster, embedded, restart, throughput};
+use crate::{cluster, embedded, large, restart, throughput};
 
 /// Commit interval of the latency runs.
 const LATENCY_COMMIT_MS: u64 = 10;
@@ -56,6 +56,9 @@ pub(crate) fn run(given: &RunArguments) -> anyhow::Result<()> {
     }
     if bench.has(Part::Restart) {
         bench.restart(&setup)?;
+    }
+    if bench.has(Part::Large) {
+        bench.large(&setup)?;
     }
     drop(cluster);
     if bench.has(Part::Sweeps) {
@@ -191,8 +194,9 @@ impl Bench {
             };
             for rate in [self.arguments.rate / 5, self.arguments.rate] {
                 let schedule = Schedule { rate, warm_up, measured };
-                let run = latency::run(&fast, contender, schedule, self.arguments.seed)
-                    .with_context(|| format!("{} at {rate} requests/s", contender.title()))?;
+                let what = format!("latency of {} at {rate} requests/s", contender.title());
+                let run = latency::run(&fast, contender, schedule, self.arguments.seed);
+                let Some(run) = self.kept(&what, run)? else { continue };
                 say(&format!(
                     "{} at {rate}/s, commits every {LATENCY_COMMIT_MS} ms: p50 {:.1} p99 {:.1} p99.9 {:.1} p99.99 {:.1} max {:.1} ms, {:.2} cores, {} payments",
                     contender.title(),
@@ -211,6 +215,39 @@ impl Bench {
         Ok(())
     }
 
+    /// A measurement that failed is reported, and the others go on.
+    fn kept<T>(&mut self, what: &str, outcome: anyhow::Result<T>) -> anyhow::Result<Option<T>> {
+        match outcome {
+            Ok(run) => Ok(Some(run)),
+            Err(error) => {
+                let failure = format!("{what}: {}", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "));
+                say(&failure);
+                self.results.failures.push(failure);
+                self.save()?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn large(&mut self, setup: &Setup) -> anyhow::Result<()> {
+        for keys in self.arguments.large_keys.clone() {
+            let run = large::run(setup, keys, self.arguments.payments);
+            let Some(run) = self.kept(&format!("{keys} keys"), run)? else { continue };
+            say(&format!(
+                "{keys} keys: replay {:.0} events/s ({:.0} for a CPU second), then {:.0} payments/s, CPU s/million {:.2}, {:.0} MiB, restart {:.2} s",
+                run.replayed_per_second,
+                run.replayed_per_cpu_second,
+                run.payments_per_second,
+                run.client_cpu_per_million,
+                run.peak_rss_mib,
+                run.restart_seconds
+            ));
+            self.results.large.push(run);
+            self.save()?;
+        }
+        Ok(())
+    }
+
     fn restart(&mut self, setup: &Setup) -> anyhow::Result<()> {
         for contender in [Contender::SettleAuthorize, Contender::StreamsAuthorize] {
             if !self.contenders.contains(&contender) {
@@ -219,8 +256,8 @@ impl Bench {
             let keys = self.arguments.restart_keys;
             cluster::reset_all(setup)?;
             cluster::prepare(setup, keys, self.arguments.seed)?;
-            let run = restart::run(setup, contender, keys, self.arguments.rounds, self.arguments.seed)
-                .with_context(|| format!("restart of {}", contender.title()))?;
+            let run = restart::run(setup, contender, keys, self.arguments.rounds, self.arguments.seed);
+            let Some(run) = self.kept(&format!("restart of {}", contender.title()), run)? else { continue };
             say(&format!(
                 "restart of {} with {keys} keys: {:.2?} s, on an empty machine {:.2?} s",
                 contender.title(),

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::args::RunArguments;
 use crate::contender::Contender;
 use crate::embedded::Embedded;
+use crate::large::Large;
 use crate::latency::Latency;
 use crate::machine::Machine;
 use crate::restart::Restart;
@@ -47,6 +48,10 @@ pub(crate) struct Results {
     pub(crate) latency: Vec<Latency>,
     /// After `kill -9`.
     pub(crate) restart: Vec<Restart>,
+    /// With many keys.
+    pub(crate) large: Vec<Large>,
+    /// What could not be measured, and why.
+    pub(crate) failures: Vec<String>,
 }
 
 /// A run with one setting changed.
@@ -77,6 +82,8 @@ impl Results {
             sweeps: Vec::new(),
             latency: Vec::new(),
             restart: Vec::new(),
+            large: Vec::new(),
+            failures: Vec::new(),
         }
     }
 

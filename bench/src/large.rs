@@ -1,0 +1,231 @@
+//! A state of many keys: what a restore of it takes, and what decisions on it cost.
+//!
+//! To get there by deciding would take hours. So the journal is written here, by the same pure core that decides in a
+//! worker: requests with keys of their own, each decided as the first of its key on an empty state, with dense sequences
+//! and the positions of requests that are really there. A process with nothing on disk restores from it.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use rdkafka::ClientConfig;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::producer::{BaseRecord, DefaultProducerContext, Producer, ThreadedProducer};
+use serde::{Deserialize, Serialize};
+use settle_engine::authorize::{Authorize, AuthorizeConfig, Command};
+use settle_engine::stage::activation;
+use settle_engine::{ActiveConfig, Meta, Rows, Stage};
+use settle_log::partition_for_key;
+use settle_types::authorize::DecisionEvent;
+use settle_types::event::SourcePosition;
+use settle_types::request::{EventType, PaymentRequested};
+use settle_types::{Duration as Micros, Timestamp, topic};
+
+use crate::clock::now;
+use crate::contender::{Contender, Setup};
+use crate::kafka::{self, Positions};
+use crate::process::{Process, cpu_seconds, peak_rss_mib};
+use crate::{cluster, load};
+
+/// Payments of a debtor.
+const PAYMENTS_PER_DEBTOR: u64 = 10;
+/// Longest restore, and longest run on what was restored.
+const PATIENCE: Duration = Duration::from_secs(3_600);
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Large {
+    /// Decisions in the journal: as many keys and payments in the state.
+    pub(crate) keys: u64,
+    /// Events replayed in a second, from the start of the process to its first commit.
+    pub(crate) replayed_per_second: f64,
+    /// Events replayed for a second of CPU.
+    pub(crate) replayed_per_cpu_second: f64,
+    /// Then, payments decided in a second.
+    pub(crate) payments_per_second: f64,
+    /// CPU seconds for a million of them.
+    pub(crate) client_cpu_per_million: f64,
+    /// Highest resident memory, MiB.
+    pub(crate) peak_rss_mib: f64,
+    /// Seconds from the start of a process after `kill -9` to its first commit, the state on disk.
+    pub(crate) restart_seconds: f64,
+}
+
+/// Writes the journal, restores it, works on it, kills and starts the process.
+pub(crate) fn run(setup: &Setup, keys: u64, payments: u64) -> anyhow::Result<Large> {
+    let application = format!("large-{keys}");
+    cluster::reset_all(setup)?;
+    write_journal(setup, keys)?;
+    let contender = Contender::SettleAuthorize;
+    let (group, input) = contender.stages(&application).swap_remove(0);
+    let positions = Positions::open(&setup.bootstrap, &group, input, setup.partitions)?;
+    let start = |number: u32| {
+        let log = setup.logs.join(format!("{application}-{number}.log"));
+        Process::start(contender.title(), &setup.command(contender, &application)?, &log)
+    };
+    // One request for each partition, so that there is something to commit once the restore has ended.
+    let sum = |positions: &Positions| -> anyhow::Result<i64> { Ok(positions.committed()?.values().sum()) };
+    load::to_kafka(&setup.bootstrap, 1_000, 7_000, setup.partitions)?;
+    let began = now();
+    let mut process = start(0)?;
+    let restored = i64::try_from(keys + 1_000)?;
+    wait(&mut process, || Ok(sum(&positions)? >= restored))?;
+    let seconds = began.elapsed().as_secs_f64();
+    let restore_cpu = cpu_seconds(process.id()).context("the process is there")?;
+    // Now as fast as it can.
+    load::to_kafka(&setup.bootstrap, payments, 8_000, setup.partitions)?;
+    let total: i64 = kafka::ends(&setup.bootstrap, topic::REQUESTED, setup.partitions)?.values().sum();
+    let before = (now(), sum(&positions)?, cpu_seconds(process.id()).unwrap_or(0.0));
+    wait(&mut process, || Ok(sum(&positions)? >= total))?;
+    let (worked, decided) = (before.0.elapsed().as_secs_f64(), total - before.1);
+    let used = cpu_seconds(process.id()).unwrap_or(0.0) - before.2;
+    ensure!(decided > 0, "nothing was left to be decided when the measurement began: more payments are needed");
+    let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
+    process.kill();
+    load::to_kafka(&setup.bootstrap, 1_000, 9_000, setup.partitions)?;
+    let killed = now();
+    let mut process = start(1)?;
+    wait(&mut process, || Ok(sum(&positions)? > total))?;
+    let restart_seconds = killed.elapsed().as_secs_f64();
+    process.stop(Duration::from_secs(60))?;
+    let _ = std::fs::remove_dir_all(setup.state(&application));
+    #[expect(clippy::cast_precision_loss, reason = "a number of payments is far below 2^52")]
+    let (keys_f, decided_f) = (keys as f64, decided as f64);
+    Ok(Large {
+        keys,
+        replayed_per_second: keys_f / seconds,
+        replayed_per_cpu_second: keys_f / restore_cpu,
+        payments_per_second: decided_f / worked,
+        client_cpu_per_million: used / decided_f * 1_000_000.0,
+        peak_rss_mib,
+        restart_seconds,
+    })
+}
+
+fn wait(process: &mut Process, mut is_done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
+    let began = now();
+    while !is_done()? {
+        process.check()?;
+        if began.elapsed() > PATIENCE {
+            bail!("not done within {PATIENCE:?}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    Ok(())
+}
+
+/// The position of a partition in the journal that is written.
+struct Partition {
+    meta: Meta,
+    next_offset: i64,
+}
+
+/// Writes `keys` requests and the decisions about them.
+fn write_journal(setup: &Setup, keys: u64) -> anyhow::Result<()> {
+    let configuration: settle_config::Config = toml::from_str(include_str!("../settle.toml"))?;
+    let configuration_activation = activation(&configuration.authorize_settings());
+    let config = AuthorizeConfig::from_activation(&configuration_activation)?;
+    let producer: ThreadedProducer<DefaultProducerContext> = ClientConfig::new()
+        .set("bootstrap.servers", &setup.bootstrap)
+        .set("enable.idempotence", "true")
+        .set("compression.type", "lz4")
+        .set("linger.ms", "50")
+        .set("batch.size", "1000000")
+        .set("queue.buffering.max.messages", "500000")
+        .create()?;
+    let mut partitions: Vec<Partition> = (0..i32::try_from(setup.partitions)?)
+        .map(|number| Partition { meta: Meta::new(number), next_offset: 0 })
+        .collect();
+    let mut value = Vec::new();
+    for (number, partition) in (0_i32..).zip(&mut partitions) {
+        // The first event of a journal activates the configuration.
+        let command = Authorize::activate(configuration_activation.clone());
+        let events = Authorize::decide(&Rows::default(), &partition.meta, &config, &command, start_of_day());
+        write_events(&producer, number, &events, partition, &mut value)?;
+    }
+    for number in 0..keys {
+        let request = request(number);
+        let key = request.debtor_account.as_str().as_bytes().to_vec();
+        let target = partition_for_key(&key, setup.partitions);
+        let partition = &mut partitions[usize::try_from(target)?];
+        let target = i32::try_from(target)?;
+        value.clear();
+        settle_schema::encode(&request, &mut value);
+        send(&producer, topic::REQUESTED, target, &key, &value)?;
+        let position =
+            SourcePosition { topic: topic::REQUESTED.into(), partition: target, offset: partition.next_offset };
+        partition.next_offset += 1;
+        let command = Command::request(position, Ok(request), |_| target, &config);
+        let now = Authorize::now(&partition.meta, &config, &command, start_of_day());
+        let mut rows = Rows::default();
+        let mut missing = Vec::new();
+        Authorize::keys(&command, now, &rows, &mut missing);
+        for key in missing.drain(..) {
+            rows.fetched(key, None);
+        }
+        let events = Authorize::decide(&rows, &partition.meta, &config, &command, now);
+        write_events(&producer, target, &events, partition, &mut value)?;
+    }
+    producer.flush(Duration::from_secs(300)).context("write the journal")?;
+    Ok(())
+}
+
+fn write_events(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    number: i32,
+    events: &[DecisionEvent],
+    partition: &mut Partition,
+    value: &mut Vec<u8>,
+) -> anyhow::Result<()> {
+    for event in events {
+        value.clear();
+        settle_schema::encode(event, value);
+        let key = Authorize::journal_key(event, None).unwrap_or_default();
+        send(producer, topic::DECIDED, number, &key, value)?;
+        partition.meta.advance(event.sequence, event.now, event.input.as_ref());
+    }
+    Ok(())
+}
+
+fn send(
+    producer: &ThreadedProducer<DefaultProducerContext>,
+    name: &str,
+    partition: i32,
+    key: &[u8],
+    value: &[u8],
+) -> anyhow::Result<()> {
+    let mut record = BaseRecord::to(name).partition(partition).key(key).payload(value);
+    loop {
+        match producer.send(record) {
+            Ok(()) => return Ok(()),
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), returned)) => {
+                record = returned;
+                std::thread::sleep(Duration::from_millis(2));
+            }
+            Err((error, _)) => return Err(error).with_context(|| format!("write {name}")),
+        }
+    }
+}
+
+/// The morning of the day of the generated traffic, which follows.
+fn start_of_day() -> Timestamp {
+    Timestamp::from_micros(1_772_323_200_000_000)
+}
+
+/// A payment with a key of its own. All of a debtor's stay below every limit.
+fn request(number: u64) -> PaymentRequested {
+    let debtor = number / PAYMENTS_PER_DEBTOR;
+    let seconds = u32::try_from(number % 80_000).expect("less than a day has");
+    PaymentRequested {
+        event_type: EventType::Payment,
+        payment_id: format!("old-{number:x}").as_str().into(),
+        idempotency_key: format!("okey-{number:x}").as_str().into(),
+        debtor_account: format!("old-acct-{debtor:x}").as_str().into(),
+        merchant_id: format!("m-{:04}", number % 200).as_str().into(),
+        amount_minor: i64::try_from(100 + number % 5_000).expect("a small amount"),
+        currency: "EUR".into(),
+        payment_method: "CARD".into(),
+        country: Some("CZ".into()),
+        requested_at: start_of_day().saturating_add(Micros::from_seconds(seconds)),
+        ..PaymentRequested::default()
+    }
+}
