@@ -50,6 +50,14 @@ torture: setup ## Random trouble on real Kafka for long: one broker and three, 2
 	@cargo build --release --locked --bin settle
 	@SETTLE_TORTURE=full scripts/test.sh -p settle-tests --test kafka -- --nocapture --test-threads 1
 
+SEEDS ?= 10000
+
+.PHONY: simulate
+simulate: setup ## Whole pipelines over a simulated cluster with faults (SEEDS=10000), then deliberate bugs
+	@cargo build --release --locked -p settle-simulator --features mutations
+	@$(TARGET)/release/simulate --seeds $(SEEDS)
+	@$(TARGET)/release/simulate --mutations
+
 .PHONY: doc
 doc: setup ## Build the API documentation; a broken link is an error
 	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps

@@ -232,7 +232,8 @@ impl Checker {
             let place = format!("{}/{}@{}", record.topic, record.partition, record.offset);
             self.violation(format!("model: {place} says {found:?}, {expected:?} was expected"));
         }
-        let what = found.split(' ').filter(|word| !word.starts_with(['p', 'm']) && word.parse::<i64>().is_err());
+        let what =
+            found.split(' ').filter(|word| !word.starts_with(['p', 'm']) && word.parse::<i64>().is_err());
         let what: Vec<&str> = what.take(3).collect();
         *self.reached.entry(what.join(" ")).or_default() += 1;
     }

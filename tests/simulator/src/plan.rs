@@ -149,8 +149,14 @@ impl Plan {
         let processes = u32::try_from(chance.between(2, 3)).expect("a few");
         let request_count = chance.between(100, 350);
         let fault_count = chance.between(1, 14);
-        let damages =
-            [Damage::CutShort, Damage::Garbage, Damage::Copied, Damage::Newer, Damage::Foreign, Damage::Foreign];
+        let damages = [
+            Damage::CutShort,
+            Damage::Garbage,
+            Damage::Copied,
+            Damage::Newer,
+            Damage::Foreign,
+            Damage::Foreign,
+        ];
         let damage = if chance.one_in(5) { chance.pick(&damages).copied() } else { None };
         Self {
             seed,
