@@ -55,6 +55,14 @@ fuzz: setup ## Damage the input of every decoder, SETTLE_FUZZ_CASES times each (
 	@SETTLE_FUZZ_CASES=$${SETTLE_FUZZ_CASES:-200000} cargo test --release --locked --test fuzz \
 	  -p settle-schema -p settle-ingest -p settle-config -p settle-risk -p settle-log
 
+SEEDS ?= 10000
+
+.PHONY: simulate
+simulate: setup ## Whole pipelines over a simulated cluster with faults (SEEDS=10000), then deliberate bugs
+	@cargo build --release --locked -p settle-simulator --features mutations
+	@$(TARGET)/release/simulate --seeds $(SEEDS)
+	@$(TARGET)/release/simulate --mutations
+
 .PHONY: doc
 doc: setup ## Build the API documentation; a broken link is an error
 	@RUSTDOCFLAGS="-D warnings" cargo doc --release --locked --workspace --no-deps

@@ -412,6 +412,7 @@ impl World {
     }
 
     fn turn(&self, handle: u64, place: usize) {
+        tracing::trace!(now_ms = self.now_ms(), handle, place, "a turn");
         let worker = {
             let mut state = self.lock();
             state.turns += 1;
@@ -487,6 +488,7 @@ impl World {
 
     /// A process ends by itself.
     fn ended(&self, handle: u64, code: &str, what: &str) {
+        tracing::debug!(now_ms = self.now_ms(), handle, code, what, "a process ends");
         *self.lock().ends.entry(code.to_owned()).or_default() += 1;
         let is_damaged = self.lock().is_journal_damaged && DAMAGE_CODES.contains(&code);
         if !EXPECTED_ENDS.contains(&code) && !is_damaged {

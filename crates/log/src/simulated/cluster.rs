@@ -202,6 +202,7 @@ impl Cluster {
         let Some(found) = self.armed.iter().position(fits) else { return false };
         self.armed.remove(found);
         *self.fired.entry(fault).or_default() += 1;
+        tracing::debug!(now_ms = self.now_ms, handle, ?fault, "a fault");
         true
     }
 
@@ -305,7 +306,9 @@ impl Cluster {
         let transactional =
             self.transactional.entry(id.to_owned()).or_insert_with(|| Transactional::new(producer));
         let producer = transactional.producer;
-        match transactional.init() {
+        let taken = transactional.init();
+        tracing::debug!(now_ms = self.now_ms, id, ?taken, "a producer takes over");
+        match taken {
             Ok(epoch) => Ok((producer, epoch)),
             Err((refusal, is_aborting)) => {
                 if is_aborting {
@@ -340,12 +343,17 @@ impl Cluster {
         transactional.verify(epoch, &Participant::Records(place.clone()))?;
         let producer = transactional.producer;
         let partition = self.partition_mut(place).map_err(|_| Refusal::InvalidState)?;
-        partition.append_open(producer, epoch, content).ok_or(Refusal::Fenced)
+        let appended = partition.append_open(producer, epoch, content).ok_or(Refusal::Fenced);
+        tracing::trace!(now_ms = self.now_ms, id, epoch, %place, ?appended, "a record");
+        appended
     }
 
     pub(super) fn end(&mut self, id: &str, epoch: u32, is_commit: bool) -> Result<bool, Refusal> {
+        let now_ms = self.now_ms;
         let Some(transactional) = self.transactional.get_mut(id) else { return Err(Refusal::InvalidState) };
-        let ends = transactional.end(epoch, is_commit)?;
+        let ended = transactional.end(epoch, is_commit);
+        tracing::debug!(now_ms, id, epoch, is_commit, ?ended, "end of a transaction");
+        let ends = ended?;
         if ends {
             if is_commit {
                 self.note("a transaction was committed");
@@ -413,6 +421,7 @@ impl Cluster {
         epoch: u32,
         is_commit: bool,
     ) {
+        tracing::debug!(now_ms = self.now_ms, id, epoch, is_commit, ?participant, "a marker");
         match participant {
             Participant::Records(place) => {
                 if let Ok(partition) = self.partition_mut(place) {
@@ -450,6 +459,7 @@ impl Cluster {
             return Err(OffsetsError::Group(OffsetRefusal::UnknownMember));
         };
         let checked = group.check(offsets.group.generation, &offsets.group.member_id, &offsets.identity);
+        tracing::debug!(now_ms = self.now_ms, id, epoch, ?checked, group = ?offsets.group, next = ?offsets.next_offsets, "positions");
         if let Err(refusal) = checked {
             self.note(match refusal {
                 OffsetRefusal::IllegalGeneration => "positions of an older generation were refused",
@@ -476,6 +486,11 @@ impl Cluster {
         found
     }
 
+    /// Generation and id of one of a group's members.
+    pub(super) fn any_member(&self, name: &str) -> Option<(i32, String)> {
+        self.groups.get(name)?.any_member()
+    }
+
     pub(super) fn join(
         &mut self,
         name: &str,
@@ -484,13 +499,24 @@ impl Cluster {
         known_id: Option<&str>,
         handle: u64,
         owned: &BTreeSet<u32>,
-    ) -> String {
+    ) -> Option<String> {
         self.groups.entry(name.to_owned()).or_insert_with(|| Group::new(partitions));
         let joined = self
             .with_group(name, |group, delays| group.join(identity, known_id, handle, owned, delays))
             .expect("the group was made above");
         let (id, follow) = joined;
-        self.presences.entry(handle).or_default().member_ids.insert(id.clone());
+        tracing::debug!(
+            now_ms = self.now_ms,
+            name,
+            handle,
+            identity,
+            ?known_id,
+            id,
+            ?owned,
+            ?follow,
+            "joins"
+        );
+        self.presences.entry(handle).or_default().member_ids.extend(id.clone());
         if follow == Follow::RoundBegan {
             self.round_began(name);
         }
@@ -506,8 +532,9 @@ impl Cluster {
     ) -> Option<News> {
         let now_ms = self.now_ms;
         let news = self.groups.get_mut(name)?.news(identity, member_id, generation, now_ms)?;
+        tracing::debug!(now_ms, name, identity, member_id, generation, ?news, "news");
         self.note(match news {
-            News::Rejoin => "a member was asked to join again",
+            News::Rejoin { .. } => "a member was asked to join again",
             News::Assigned { .. } => "a member got its assignment",
             News::Lost => "a member learned that it was taken out",
             News::Replaced => "a member learned that it was replaced",
@@ -535,6 +562,7 @@ impl Cluster {
     fn remove_member(&mut self, group: &str, member_id: &str, what: &'static str) {
         let removed = self.with_group(group, |group, delays| group.remove(member_id, delays)).flatten();
         let Some(follow) = removed else { return };
+        tracing::debug!(now_ms = self.now_ms, group, member_id, what);
         self.note(what);
         if follow == Follow::RoundBegan {
             self.round_began(group);
@@ -549,6 +577,7 @@ impl Cluster {
 
     /// The process does nothing more for a while, or for ever: its sessions run out.
     pub(super) fn silence(&mut self, handle: u64, is_dead: bool) {
+        tracing::debug!(now_ms = self.now_ms, handle, is_dead, "a process falls silent");
         let presence = self.presences.entry(handle).or_default();
         presence.is_silent = true;
         presence.is_dead |= is_dead;
@@ -567,6 +596,7 @@ impl Cluster {
 
     /// The process goes on. What happened to its members it learns with their next heartbeats.
     pub(super) fn wake(&mut self, handle: u64) {
+        tracing::debug!(now_ms = self.now_ms, handle, "a process goes on");
         let presence = self.presences.entry(handle).or_default();
         presence.is_silent = false;
         let ids = presence.member_ids.clone();

@@ -56,7 +56,9 @@ impl SimulatedConsumer {
         let id = self.member_id.as_deref();
         let handle = self.log.handle;
         let joined = self.log.lock().join(name, self.partitions, identity, id, handle, &self.owned);
-        self.member_id = Some(joined);
+        if joined.is_some() {
+            self.member_id = joined;
+        }
     }
 
     fn is_cooperative(&self) -> bool {
@@ -73,11 +75,15 @@ impl SimulatedConsumer {
         let news = self.log.lock().news(name, identity, &member_id, self.generation);
         match news {
             None => Ok(None),
-            Some(News::Rejoin) if self.is_cooperative() || self.owned.is_empty() => {
+            Some(News::Rejoin { generation }) if self.is_cooperative() || self.owned.is_empty() => {
+                // It was in that generation, too, whether it looked in time to see it or not.
+                if self.generation >= 0 {
+                    self.generation = generation;
+                }
                 self.join();
                 Ok(None)
             }
-            Some(News::Rejoin) => {
+            Some(News::Rejoin { .. }) => {
                 let all = std::mem::take(&mut self.owned);
                 Ok(Some(self.gives_up(&all, AssignmentChange::Revoked)))
             }
@@ -163,6 +169,7 @@ impl Consumer for SimulatedConsumer {
             self.answer();
         }
         if let Some(change) = self.change()? {
+            tracing::debug!(identity = self.options.identity, ?change, "is told");
             return Ok(Poll { assignment: vec![change], ..Poll::default() });
         }
         let records = self.fetch(limit)?;
@@ -200,6 +207,7 @@ impl Consumer for SimulatedConsumer {
         if !(forgets && self.positions.contains_key(partition)) {
             self.positions.insert(partition.clone(), offset);
         }
+        tracing::debug!(identity = self.options.identity, %partition, offset, "seeks");
         Ok(())
     }
 
@@ -210,7 +218,14 @@ impl Consumer for SimulatedConsumer {
         self.log.step(Step::FetchOffsets);
         let mut cluster = self.log.lock();
         let takes_unstable = cluster.options.client_bug == Some(ClientBug::ReadsUnstableOffsets);
-        Ok(cluster.group_offsets(&self.options.group, partitions, takes_unstable))
+        let found = cluster.group_offsets(&self.options.group, partitions, takes_unstable);
+        tracing::debug!(
+            now_ms = cluster.now_ms,
+            identity = self.options.identity,
+            ?found,
+            "positions of the group"
+        );
+        Ok(found)
     }
 
     fn backlog(&self) -> Vec<(TopicPartition, u64)> {
@@ -225,8 +240,9 @@ impl Consumer for SimulatedConsumer {
     fn group_metadata(&self) -> Result<GroupMetadata, Error> {
         let cluster = self.log.lock();
         let group = self.options.group.as_str();
-        if cluster.options.client_bug == Some(ClientBug::AnswersForTheGroup) {
-            return Ok(GroupMetadata::new(group, -1, ""));
+        if cluster.options.client_bug == Some(ClientBug::BorrowsMembership) {
+            let (generation, id) = cluster.any_member(group).unwrap_or_default();
+            return Ok(GroupMetadata::new(group, generation, id));
         }
         Ok(GroupMetadata::new(group, self.generation, self.member_id.clone().unwrap_or_default()))
     }

@@ -25,8 +25,8 @@ pub(super) struct Member {
 /// What the answer to a heartbeat, or to a request to join, says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum News {
-    /// The group finds a new assignment: join again.
-    Rejoin,
+    /// The group, which is in this generation, finds a new assignment: join again.
+    Rejoin { generation: i32 },
     /// This is the new assignment.
     Assigned { generation: i32, numbers: BTreeSet<u32> },
     /// The group knows the member no more.
@@ -75,7 +75,8 @@ impl Group {
         Self { partitions, ..Self::default() }
     }
 
-    /// Joins as `identity`. Returns the member's id.
+    /// Joins as `identity`: again with the id that it was given, or as a stranger. Returns the member's id; none if the
+    /// group knows the given one no more.
     pub(super) fn join(
         &mut self,
         identity: &str,
@@ -83,29 +84,37 @@ impl Group {
         handle: u64,
         owned: &BTreeSet<u32>,
         delays: &mut Delays<'_>,
-    ) -> (String, Follow) {
-        let is_known = |member: &Member| known_id == Some(member.id.as_str());
-        if let Some(member) = self.members.get_mut(identity).filter(|member| is_known(member)) {
+    ) -> (Option<String>, Follow) {
+        if let Some(known_id) = known_id {
+            let Some(member) = self.members.get_mut(identity).filter(|member| member.id == known_id) else {
+                // What happened to it, it learns with its next look.
+                self.news_at.insert(known_id.to_owned(), delays.now_ms);
+                return (None, Follow::Nothing);
+            };
             member.owned.clone_from(owned);
-            let id = member.id.clone();
             let follow = if self.round.is_none() { self.begin_round(delays) } else { Follow::Nothing };
             if let Some(member) = self.members.get_mut(identity) {
                 member.has_joined = true;
             }
             self.complete_if_all_joined(delays);
-            return (id, follow);
+            return (Some(known_id.to_owned()), follow);
         }
         self.next_id += 1;
         let id = format!("{identity}-{}", self.next_id);
         if let Some(member) = self.members.get_mut(identity) {
-            // A static member that came back: the older one is shut out, the assignment stays.
+            // A static member that came back: the older one is shut out. The assignment stays, unless the older one said
+            // that it has partitions, which this one has not.
             self.news_at.insert(std::mem::replace(&mut member.id, id.clone()), delays.soon());
             member.handle = handle;
-            member.owned.clear();
+            let has_changed = !std::mem::take(&mut member.owned).is_empty();
             member.has_joined = true;
             self.news_at.insert(id.clone(), delays.soon());
+            let follow = if has_changed { self.begin_round(delays) } else { Follow::Nothing };
+            if let Some(member) = self.members.get_mut(identity) {
+                member.has_joined = true;
+            }
             self.complete_if_all_joined(delays);
-            return (id, Follow::Nothing);
+            return (Some(id), follow);
         }
         let (owned, assigned) = (BTreeSet::new(), BTreeSet::new());
         let member = Member { id: id.clone(), handle, owned, assigned, has_joined: true };
@@ -116,7 +125,7 @@ impl Group {
             member.has_joined = true;
         }
         self.complete_if_all_joined(delays);
-        (id, follow)
+        (Some(id), follow)
     }
 
     /// Begins a round of joining, if none is under way.
@@ -217,7 +226,10 @@ impl Group {
         match self.members.get(identity) {
             None => Some(News::Lost),
             Some(member) if member.id != member_id => Some(News::Replaced),
-            Some(member) if self.round.is_some() => (!member.has_joined).then_some(News::Rejoin),
+            Some(member) if self.round.is_some() => {
+                let generation = self.generation;
+                (!member.has_joined).then_some(News::Rejoin { generation })
+            }
             Some(member) => (self.generation != generation)
                 .then(|| News::Assigned { generation: self.generation, numbers: member.assigned.clone() }),
         }
@@ -241,6 +253,11 @@ impl Group {
     pub(super) fn ids_of(&self, handle: u64) -> Vec<String> {
         let of_handle = self.members.values().filter(|member| member.handle == handle);
         of_handle.map(|member| member.id.clone()).collect()
+    }
+
+    /// Generation and id of one of the members.
+    pub(super) fn any_member(&self) -> Option<(i32, String)> {
+        self.members.values().next().map(|member| (self.generation, member.id.clone()))
     }
 
     /// Ids of all members.
@@ -315,6 +332,10 @@ impl Delays<'_> {
 mod tests {
     use super::*;
 
+    fn joined((id, _): (Option<String>, Follow)) -> String {
+        id.expect("a stranger may join")
+    }
+
     fn numbers(news: Option<News>) -> (i32, Vec<u32>) {
         match news {
             Some(News::Assigned { generation, numbers }) => (generation, numbers.into_iter().collect()),
@@ -328,13 +349,14 @@ mod tests {
         let mut group = Group::new(4);
         let mut delays = Delays { chance: &mut chance, now_ms: 0, heartbeat_ms: 100 };
         let nothing = BTreeSet::new();
-        let (first, _) = group.join("a", None, 1, &nothing, &mut delays);
+        let first = joined(group.join("a", None, 1, &nothing, &mut delays));
         let (generation, all) = numbers(group.news("a", &first, -1, 1_000));
         assert_eq!(all, [0, 1, 2, 3]);
         let (second, follow) = group.join("b", None, 2, &nothing, &mut delays);
         assert_eq!(follow, Follow::RoundBegan);
+        let second = second.expect("a stranger may join");
         assert_eq!(group.check(generation, &first, "a"), Ok(()), "it can still commit");
-        assert_eq!(group.news("a", &first, generation, 1_000), Some(News::Rejoin));
+        assert_eq!(group.news("a", &first, generation, 1_000), Some(News::Rejoin { generation }));
         group.join("a", Some(&first), 1, &nothing, &mut delays);
         assert_eq!(group.check(generation, &first, "a"), Err(OffsetRefusal::IllegalGeneration));
         let (_, of_first) = numbers(group.news("a", &first, generation, 1_000));
@@ -348,13 +370,27 @@ mod tests {
         let mut group = Group::new(2);
         let mut delays = Delays { chance: &mut chance, now_ms: 0, heartbeat_ms: 100 };
         let nothing = BTreeSet::new();
-        let (older, _) = group.join("a", None, 1, &nothing, &mut delays);
+        let older = joined(group.join("a", None, 1, &nothing, &mut delays));
         let (generation, _) = numbers(group.news("a", &older, -1, 1_000));
         let (newer, follow) = group.join("a", None, 2, &nothing, &mut delays);
         assert_eq!(follow, Follow::Nothing);
+        let newer = newer.expect("a stranger may join");
         assert_eq!(numbers(group.news("a", &newer, -1, 1_000)), (generation, vec![0, 1]));
         assert_eq!(group.check(generation, &older, "a"), Err(OffsetRefusal::Replaced));
         assert_eq!(group.news("a", &older, generation, 1_000), Some(News::Replaced));
+    }
+
+    #[test]
+    fn a_member_that_was_taken_out_is_told_before_it_joins_again() {
+        let mut chance = Chance::new(1, 0);
+        let mut group = Group::new(2);
+        let mut delays = Delays { chance: &mut chance, now_ms: 0, heartbeat_ms: 100 };
+        let nothing = BTreeSet::new();
+        let member = joined(group.join("a", None, 1, &nothing, &mut delays));
+        let (generation, _) = numbers(group.news("a", &member, -1, 1_000));
+        group.remove(&member, &mut delays).expect("it was a member");
+        assert_eq!(group.join("a", Some(&member), 1, &BTreeSet::from([0]), &mut delays).0, None);
+        assert_eq!(group.news("a", &member, generation, 0), Some(News::Lost));
     }
 
     #[test]

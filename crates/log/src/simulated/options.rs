@@ -105,8 +105,8 @@ pub enum ClientBug {
     ReadsUnstableOffsets,
     /// Records of open and aborted transactions are delivered.
     ReadsUncommitted,
-    /// What was said to a member of an older generation is said to be that of the present one.
-    AnswersForTheGroup,
+    /// Positions are published in the name of a present member, whoever publishes them.
+    BorrowsMembership,
 }
 
 impl ClientBug {
@@ -117,7 +117,7 @@ impl ClientBug {
         Self::ForgetsSeek,
         Self::ReadsUnstableOffsets,
         Self::ReadsUncommitted,
-        Self::AnswersForTheGroup,
+        Self::BorrowsMembership,
     ];
 }
 

@@ -29,7 +29,9 @@ impl Reader for SimulatedReader {
 
     fn end_offset(&mut self, partition: &TopicPartition) -> Result<u64, Error> {
         self.log.step(Step::LookUpEnd);
-        Ok(self.log.lock().partition(partition)?.end())
+        let end = self.log.lock().partition(partition)?.end();
+        tracing::debug!(handle = self.log.handle, %partition, end, "looks up the end");
+        Ok(end)
     }
 
     fn committed_end_offset(&mut self, partition: &TopicPartition) -> Result<u64, Error> {
@@ -53,6 +55,7 @@ impl Reader for SimulatedReader {
         let most = cluster.chance.between(1, MOST_RECORDS);
         let most = usize::try_from(most).unwrap_or(1).min(limit.records.max(1));
         let (records, next_offset) = cluster.read(partition, from_offset, most, false)?;
+        tracing::debug!(handle = self.log.handle, %partition, from_offset, next_offset, "reads");
         Ok(ReadBatch { records, next_offset })
     }
 }

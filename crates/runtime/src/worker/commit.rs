@@ -114,7 +114,12 @@ impl<S: StageCodec> Worker<S> {
             return Err(Error::TransactionFailed { stage: S::NAME, attempts, last: reason });
         }
         #[cfg(feature = "mutations")]
-        let is_unknown = is_unknown && !mutations::is(Mutation::ReuseProducer);
+        let is_unknown = if is_unknown && mutations::is(Mutation::ReuseProducer) {
+            let _ = self.transaction.producer().abort();
+            false
+        } else {
+            is_unknown
+        };
         if is_unknown {
             self.transaction.replace_producer(self.shared.log.producer(&self.transactional_id)?);
         }

@@ -25,6 +25,9 @@ struct Arguments {
     /// With `--seed`: takes faults and requests out for as long as it still fails.
     #[arg(long)]
     shrink: bool,
+    /// With `--seed`: tells on stderr what the cluster and the workers do.
+    #[arg(long)]
+    trace: bool,
     /// Keeps the stores on RocksDB.
     #[arg(long)]
     rocksdb: bool,
@@ -66,6 +69,15 @@ fn one(seed: u64, arguments: &Arguments) -> ExitCode {
             println!("  {request:?}");
         }
         plan = smallest;
+    }
+    if arguments.trace {
+        tracing_subscriber::fmt()
+            .with_max_level(tracing_subscriber::filter::LevelFilter::TRACE)
+            .with_writer(std::io::stderr)
+            .without_time()
+            .with_ansi(false)
+            .with_target(false)
+            .init();
     }
     let outcome = runner.run(&plan, stores);
     let mut report = Report::default();

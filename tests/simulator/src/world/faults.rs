@@ -83,6 +83,7 @@ impl World {
 
     /// A process is where something waits for it. It is in a call.
     pub(super) fn hit(&self, handle: u64, blow: Blow) {
+        tracing::debug!(now_ms = self.now_ms(), handle, ?blow, "a blow");
         match blow {
             Blow::Crash { loses_disk } => {
                 self.count_named(if loses_disk { "LostDisk" } else { "Crash" });
