@@ -220,7 +220,10 @@ impl Bench {
         match outcome {
             Ok(run) => Ok(Some(run)),
             Err(error) => {
-                let failure = format!("{what}: {}", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "));
+                let failure = format!(
+                    "{what}: {}",
+                    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+                );
                 say(&failure);
                 self.results.failures.push(failure);
                 self.save()?;

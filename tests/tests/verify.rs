@@ -76,6 +76,7 @@ fn audit_since(topics: &Topics, since: Option<settle_types::Timestamp>) -> Repor
         scratch: folder.path().to_path_buf(),
         groups: BTreeMap::new(),
         commit_wait: Duration::ZERO,
+        schemas: settle_schema::Schemas::built_in(),
     };
     verify(&log, &options, &InMemory, &mut NoProgress).expect("the audit comes to its end")
 }

@@ -169,8 +169,14 @@ fn large(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## Many keys\n");
-    line(text, "Settle, AUTHORIZE: a journal of so many decisions is written, replayed by a process with nothing on disk, and worked on.\n");
-    line(text, "| keys | replay, events/s | of each core, events/s | then payments/s | client CPU s per million | peak RSS, MiB | restart after kill -9, s |");
+    line(
+        text,
+        "Settle, AUTHORIZE: a journal of so many decisions is written, replayed by a process with nothing on disk, and worked on.\n",
+    );
+    line(
+        text,
+        "| keys | replay, events/s | of each core, events/s | then payments/s | client CPU s per million | peak RSS, MiB | restart after kill -9, s |",
+    );
     line(text, "|--:|--:|--:|--:|--:|--:|--:|");
     for run in &results.large {
         line(

@@ -55,6 +55,13 @@ pub(crate) fn to_write(registry: Option<&Registry>, written: &[BuiltIn]) -> anyh
     }
 }
 
+/// Schemas to compare what was written with what should have been: the ids that a registry gave. Changes nothing there.
+pub(crate) fn to_compare(config: &Config) -> anyhow::Result<Schemas> {
+    let mut config = config.clone();
+    config.registry.auto_register = false;
+    to_write(registry(&config)?.as_ref(), &BuiltIn::ALL)
+}
+
 /// Reads records for a command, which may wait for the registry.
 pub(crate) struct RecordReader {
     registry: Option<Registry>,

@@ -3,7 +3,6 @@
 use settle_codec::{StageCodec, place, position, trace_of};
 use settle_engine::{Input, Output, Payload};
 use settle_log::{Header, Record};
-use settle_schema::WireIds;
 use settle_types::event::SourcePosition;
 use settle_types::topic;
 use settle_types::topic::header;
@@ -162,7 +161,7 @@ pub(crate) fn projected<S: StageCodec>(
     let mut records = Vec::with_capacity(outputs.len());
     for output in &outputs {
         let count = count_of(output.topic);
-        let placed = place(output, &WireIds::BUILT_IN, number, count, &trace, cause.headers(), &mut buffer);
+        let placed = place(output, &crate::codec::ids(), number, count, &trace, cause.headers(), &mut buffer);
         let key = output.key.as_deref();
         let is_copy = matches!(output.payload, Payload::DeadLetter { .. } | Payload::Rerouted { .. });
         let millis = now.as_millis();

@@ -172,7 +172,7 @@ impl Side {
 }
 
 fn decoded(bytes: &[u8]) -> Value {
-    let json = settle_schema::to_json_string(bytes).map_err(|error| error.to_string());
+    let json = crate::codec::json(bytes).map_err(|error| error.to_string());
     let value = json.and_then(|json| serde_json::from_str(&json).map_err(|error| error.to_string()));
     value.unwrap_or_else(|why| {
         let hex = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();

@@ -50,7 +50,7 @@ impl<'t> LedgerPartition<'t> {
     pub(crate) fn take(&mut self, run: &mut Run<'_>, record: &Record) {
         let place = Place::of(record);
         let is_checked = run.judges(record.timestamp_ms);
-        let decoded = settle_schema::decode(record.value.as_deref().unwrap_or_default());
+        let decoded = crate::codec::decode(record.value.as_deref().unwrap_or_default());
         let transaction: LedgerTransaction = match decoded {
             Ok(transaction) => transaction,
             Err(error) => {

@@ -349,7 +349,7 @@ impl Comparison<'_, '_> {
         let Some(record) = self.run.readers.record_at(journal, expected.journal_offset)? else {
             return Ok(None);
         };
-        let Ok(event) = crate::codec::decode_event::<S>(record.value.as_deref().unwrap_or_default()) else {
+        let Ok(event) = crate::codec::event::<S>(record.value.as_deref().unwrap_or_default()) else {
             return Ok(None);
         };
         let cause = match (S::envelope(&event).input, expected.coverage) {
@@ -451,13 +451,13 @@ fn source_of(record: &Record, run: &Run<'_>) -> Option<SourceId> {
     let value = record.value.as_deref().unwrap_or_default();
     match &*record.topic {
         topic::APPROVED => {
-            let approved: PaymentApproved = settle_schema::decode(value).ok()?;
+            let approved: PaymentApproved = crate::codec::decode(value).ok()?;
             // A decision is named after its input record: topic, partition, offset.
             let mut parts = approved.decision_id.as_str().rsplit('-').skip(1);
             Some((StageId::Authorize, parts.next()?.parse().ok()?))
         }
         topic::RESULTS => {
-            let result: PaymentResult = settle_schema::decode(value).ok()?;
+            let result: PaymentResult = crate::codec::decode(value).ok()?;
             let merchant = result.approved.merchant_id.as_str().as_bytes();
             Some((StageId::Settle, partition_for_key(merchant, run.count(Settle::PRIMARY))))
         }

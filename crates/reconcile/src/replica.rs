@@ -138,7 +138,7 @@ impl<S: StageCodec> Replica<S> {
     }
 
     /// The first command that finishing a run concerns.
-    pub(crate) fn to_finish(&mut self) -> Result<Option<S::Command>, Error> {
+    pub(crate) fn next_to_finish(&mut self) -> Result<Option<S::Command>, Error> {
         let from = self.finished_until.clone().unwrap_or_else(|| self.first_due.clone());
         let found = self.first_row(from, &StateKey::end_of(DUE_TABLE), DueCause::Finish)?;
         self.finished_until = found.as_ref().map(|(key, _)| key.clone());

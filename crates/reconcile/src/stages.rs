@@ -93,7 +93,7 @@ impl Audited for Settle {
     fn kept_command(event: &SettlementEvent, position: &SourcePosition) -> Option<(Self::Command, Vec<u8>)> {
         let approved = event.decision.as_ref()?.approved.as_ref()?;
         let mut value = Vec::new();
-        settle_schema::encode(approved, &mut value);
+        crate::codec::encode(approved, &mut value);
         Some((settle::Command::approved(position.clone(), Ok(approved.clone())), value))
     }
 

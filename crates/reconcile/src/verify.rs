@@ -12,6 +12,7 @@ use settle_engine::Stage;
 use settle_engine::authorize::Authorize;
 use settle_engine::settle::Settle;
 use settle_log::{Log, TopicPartition};
+use settle_schema::Schemas;
 use settle_types::{Timestamp, topic};
 
 use crate::finding::{Findings, Kind};
@@ -19,7 +20,7 @@ use crate::ledger::{LedgerPartition, Totals};
 use crate::report::{KindCount, Report};
 use crate::run::Run;
 use crate::stages::Audited;
-use crate::{Error, StateFactory, batches, journal, outputs, uses};
+use crate::{Error, StateFactory, batches, codec, journal, outputs, uses};
 
 /// What to audit, and where temporary files may stand.
 #[derive(Clone, Debug)]
@@ -33,6 +34,8 @@ pub struct VerifyOptions {
     /// How long to wait for a record that the journal calls for: where a commit reaches one partition after the other, it may
     /// not be visible yet.
     pub commit_wait: Duration,
+    /// Schemas of the records, and the ids that they were written with.
+    pub schemas: Schemas,
 }
 
 /// Is told how far the audit is.
@@ -69,6 +72,7 @@ pub fn verify(
     states: &impl StateFactory,
     progress: &mut dyn Progress,
 ) -> Result<Report, Error> {
+    let _schemas = codec::Scope::enter(options.schemas.clone());
     let counts: BTreeMap<String, u32> =
         log.topics()?.into_iter().map(|topic| (topic.name.to_string(), topic.partitions)).collect();
     check_counts::<Authorize>(&counts)?;

@@ -135,6 +135,7 @@ fn audit_expired(topics: &Topics, topic: &'static str, start: u64) -> Report {
         scratch: folder.path().to_path_buf(),
         groups: BTreeMap::new(),
         commit_wait: Duration::ZERO,
+        schemas: settle_schema::Schemas::built_in(),
     };
     let log = Expired { log, topic, start };
     verify(&log, &options, &InMemory, &mut NoProgress).expect("the audit comes to its end")
@@ -249,8 +250,13 @@ fn a_journal_that_lost_its_end_is_found_by_the_position_of_its_group() {
         }
         let log = EmbeddedLog::open_read_only(directory).expect("the copy can be read");
         let scratch = folder.path().to_path_buf();
-        let options =
-            VerifyOptions { since: None, scratch, groups: groups.clone(), commit_wait: Duration::ZERO };
+        let options = VerifyOptions {
+            since: None,
+            scratch,
+            groups: groups.clone(),
+            commit_wait: Duration::ZERO,
+            schemas: settle_schema::Schemas::built_in(),
+        };
         verify(&log, &options, &InMemory, &mut NoProgress).expect("the audit comes to its end")
     };
     assert_accepted(&audit(&topics));

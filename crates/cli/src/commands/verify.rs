@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::args::{Common, OutputFormat, VerifyArguments};
 use crate::failure::usage;
 use crate::output::{self, Sheet, count};
-use crate::{Ended, open, settings};
+use crate::{Ended, open, schemas, settings};
 
 /// Further findings that people are shown, at most; scripts get all that are told.
 const SHOWN: usize = 10;
@@ -43,7 +43,8 @@ pub(crate) fn run(common: &Common, arguments: &VerifyArguments) -> anyhow::Resul
         Some(_) => KAFKA_COMMIT_WAIT,
         None => Duration::ZERO,
     };
-    let options = VerifyOptions { since, scratch, groups: groups.into(), commit_wait };
+    let schemas = schemas::to_compare(&config)?;
+    let options = VerifyOptions { since, scratch, groups: groups.into(), commit_wait, schemas };
     let mut progress = Bar(ProgressBar::hidden());
     let report = verify(&*log, &options, &states, &mut progress);
     progress.0.finish_and_clear();

@@ -187,10 +187,7 @@ impl SimulatedCluster {
     }
 
     /// Tells everything that stands in the partitions, in order: topic, partition, offset, and what is there.
-    pub fn visit(
-        &self,
-        each: &mut dyn FnMut(&TopicPartition, u64, &'static str, Option<&[u8]>, Option<&[u8]>),
-    ) {
+    pub fn visit(&self, each: &mut EachRecord<'_>) {
         let cluster = self.lock();
         for (topic, partitions) in cluster.topics() {
             for (number, partition) in (0..).zip(partitions) {
@@ -222,6 +219,9 @@ pub struct SimulatedLog {
     /// When producers of a transactional id were shut out.
     fences: Arc<Mutex<BTreeMap<String, Vec<u64>>>>,
 }
+
+/// Is told of a record: where it stands, what became of it, its key and its value.
+type EachRecord<'a> = dyn FnMut(&TopicPartition, u64, &'static str, Option<&[u8]>, Option<&[u8]>) + 'a;
 
 impl SimulatedLog {
     fn lock(&self) -> MutexGuard<'_, Cluster> {

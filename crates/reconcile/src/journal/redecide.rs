@@ -87,7 +87,7 @@ impl<S: Audited> Journal<'_, '_, S> {
     fn timer(&mut self, record: &Record, event: S::Event) -> Result<Taken<S>, Error> {
         let now = self.clock_of(record, &event).within(self.replica.meta.now, Timestamp::MAX);
         let command = match S::is_of_finish(&event) {
-            true => self.replica.to_finish()?,
+            true => self.replica.next_to_finish()?,
             false => self.replica.due(now)?,
         };
         let Some(command) = command else {
@@ -118,7 +118,9 @@ impl<S: Audited> Journal<'_, '_, S> {
             Given::Absent(position) => return self.without_input(record, event, &position, cause, false),
         };
         let config = self.replica.config().expect("it was looked at");
-        let command = crate::codec::decode::<S>(&read, config, self.run.count(S::PRIMARY));
+        let Some(command) = crate::codec::command::<S>(&read, config, self.run.count(S::PRIMARY)) else {
+            return self.cannot(record, event, "the schema registry does not say what its input is");
+        };
         let now = self.now_for(record, &event, &command);
         let due = self.replica.due(now)?;
         let mut events = match &due {
@@ -218,7 +220,7 @@ impl<S: Audited> Journal<'_, '_, S> {
             let events = self.try_to_decide(record, event, &command)?;
             let value_of = |event: &S::Event| {
                 let mut value = Vec::new();
-                crate::codec::encode::<S>(event, &mut value);
+                crate::codec::encode_event::<S>(event, &mut value);
                 value
             };
             if events.first().map(value_of).as_deref() == record.value.as_deref() {
@@ -246,7 +248,8 @@ impl<S: Audited> Journal<'_, '_, S> {
         for neighbour in neighbours {
             let moved = Record { offset: read.offset, ..neighbour };
             let config = self.replica.config().expect("it was looked at");
-            let command = crate::codec::decode::<S>(&moved, config, self.run.count(S::PRIMARY));
+            let command = crate::codec::command::<S>(&moved, config, self.run.count(S::PRIMARY));
+            let Some(command) = command else { continue };
             let events = self.try_to_decide(record, event, &command)?;
             let Some(first) = events.first() else { continue };
             if self.is_same(record, first, &Cause::Record(moved.clone()), true) {
@@ -322,7 +325,7 @@ impl<S: Audited> Journal<'_, '_, S> {
     fn record_of(event: &S::Event, cause: &Cause, is_first: bool) -> (Option<Vec<u8>>, Vec<u8>, Vec<Header>) {
         let key = cause.with_input(is_first, |input| S::journal_key(event, input));
         let mut value = Vec::new();
-        crate::codec::encode::<S>(event, &mut value);
+        crate::codec::encode_event::<S>(event, &mut value);
         (key, value, cause.trace())
     }
 
