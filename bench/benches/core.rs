@@ -33,7 +33,11 @@ fn requests() -> Vec<PaymentRequested> {
 }
 
 fn position(topic: &str, offset: usize) -> SourcePosition {
-    SourcePosition { topic: topic.into(), partition: 0, offset: i64::try_from(offset).expect("a small number") }
+    SourcePosition {
+        topic: topic.into(),
+        partition: 0,
+        offset: i64::try_from(offset).expect("a small number"),
+    }
 }
 
 fn wall() -> Timestamp {

@@ -38,7 +38,8 @@ pub(crate) fn brokers_cpu(cluster: &Cluster) -> f64 {
 /// Runs a command of Settle to its end.
 pub(crate) fn run_to_end(mut command: Command) -> anyhow::Result<String> {
     let output = command.output().with_context(|| format!("run {command:?}"))?;
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let said =
+        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     ensure!(output.status.success(), "{command:?} failed ({}):\n{said}", output.status);
     Ok(said)
 }

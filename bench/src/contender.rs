@@ -74,7 +74,8 @@ impl Contender {
     pub(crate) fn stages(self, application: &str) -> Vec<(String, &'static str)> {
         let is_streams = matches!(self, Self::StreamsAuthorize | Self::StreamsFull);
         // Kafka Streams has one group for all of its topology.
-        let group = |stage: &str| if is_streams { application.to_owned() } else { format!("{application}-{stage}") };
+        let group =
+            |stage: &str| if is_streams { application.to_owned() } else { format!("{application}-{stage}") };
         let mut stages = vec![(group("authorize"), topic::REQUESTED)];
         if self.is_full() {
             stages.push((group("settle"), topic::APPROVED));
@@ -161,7 +162,14 @@ impl Setup {
 
     fn floor(&self, contender: Contender, application: &str) -> anyhow::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.args(["floor", contender.name(), "--bootstrap", &self.bootstrap, "--application", application]);
+        command.args([
+            "floor",
+            contender.name(),
+            "--bootstrap",
+            &self.bootstrap,
+            "--application",
+            application,
+        ]);
         command.args(["--partitions", &self.partitions.to_string(), "--workers", &self.workers.to_string()]);
         command.args(["--commit-interval-ms", &self.commit_interval_ms.to_string()]);
         if contender == Contender::Null {
@@ -171,7 +179,8 @@ impl Setup {
     }
 
     fn streams(&self, stages: &str, application: &str) -> anyhow::Result<Command> {
-        let folder = self.streams.as_deref().context("--streams names the folder of the Kafka Streams program")?;
+        let folder =
+            self.streams.as_deref().context("--streams names the folder of the Kafka Streams program")?;
         let mut command = Command::new("java");
         command.args(java_flags()).arg("-cp").arg(class_path(folder)).arg("settle.bench.Main");
         let state = self.state(application);

@@ -81,7 +81,8 @@ impl Frame {
         }
         let share = f64::from(self.samples) * 100.0 / f64::from(total.max(1));
         // Warm colours, the same for the same name.
-        let tone = name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 90;
+        let tone =
+            name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 90;
         let characters: String = name.chars().take(short(width)).collect();
         write!(
             svg,
@@ -105,7 +106,11 @@ impl Frame {
 
 /// Characters that fit.
 fn short(width: f64) -> usize {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a width is small and not below zero")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a width is small and not below zero"
+    )]
     let characters = (width / 6.8) as usize;
     if characters < 3 { 0 } else { characters }
 }

@@ -72,7 +72,9 @@ pub(crate) fn read_topic(
             }
             Some(Err(KafkaError::PartitionEOF(_))) => open -= 1,
             Some(Err(error)) => return Err(error).with_context(|| format!("read {topic}")),
-            None => ensure!(last_at.elapsed() < SILENCE, "{topic} cannot be read to its end: a transaction hangs"),
+            None => {
+                ensure!(last_at.elapsed() < SILENCE, "{topic} cannot be read to its end: a transaction hangs")
+            }
         }
     }
     Ok(())
@@ -89,7 +91,12 @@ pub(crate) fn count(bootstrap: &str, topic: &str, partitions: u32) -> anyhow::Re
 }
 
 /// Judges what a contender with logic wrote.
-pub(crate) fn judge(bootstrap: &str, partitions: u32, requests: u64, has_ledger: bool) -> anyhow::Result<Verdict> {
+pub(crate) fn judge(
+    bootstrap: &str,
+    partitions: u32,
+    requests: u64,
+    has_ledger: bool,
+) -> anyhow::Result<Verdict> {
     let mut verdict = Verdict::default();
     let sizes = kafka::ends(bootstrap, topic::REQUESTED, partitions)?;
     let mut decided: Vec<Vec<bool>> =
@@ -111,14 +118,22 @@ pub(crate) fn judge(bootstrap: &str, partitions: u32, requests: u64, has_ledger:
     })?;
     let missing = decided.iter().flatten().filter(|is_decided| !**is_decided).count();
     ensure!(missing == 0, "{missing} of {requests} requests were not decided");
-    ensure!(verdict.outcomes.values().sum::<u64>() == requests, "the requests are not those that were written");
+    ensure!(
+        verdict.outcomes.values().sum::<u64>() == requests,
+        "the requests are not those that were written"
+    );
     if has_ledger {
         judge_ledger(bootstrap, partitions, approved, &mut verdict)?;
     }
     Ok(verdict)
 }
 
-fn judge_ledger(bootstrap: &str, partitions: u32, approved: u64, verdict: &mut Verdict) -> anyhow::Result<()> {
+fn judge_ledger(
+    bootstrap: &str,
+    partitions: u32,
+    approved: u64,
+    verdict: &mut Verdict,
+) -> anyhow::Result<()> {
     let mut chains: BTreeMap<i32, Chain> = BTreeMap::new();
     let mut sums: BTreeMap<String, (i128, i128)> = BTreeMap::new();
     let mut sales = 0_u64;

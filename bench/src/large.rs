@@ -78,7 +78,10 @@ pub(crate) fn run(setup: &Setup, keys: u64, payments: u64) -> anyhow::Result<Lar
     wait(&mut process, || Ok(sum(&positions)? >= total))?;
     let (worked, decided) = (before.0.elapsed().as_secs_f64(), total - before.1);
     let used = cpu_seconds(process.id()).unwrap_or(0.0) - before.2;
-    ensure!(decided > 0, "nothing was left to be decided when the measurement began: more payments are needed");
+    ensure!(
+        decided > 0,
+        "nothing was left to be decided when the measurement began: more payments are needed"
+    );
     let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
     process.kill();
     load::to_kafka(&setup.bootstrap, 1_000, 9_000, setup.partitions)?;
@@ -151,8 +154,11 @@ fn write_journal(setup: &Setup, keys: u64) -> anyhow::Result<()> {
         value.clear();
         settle_schema::encode(&request, &mut value);
         send(&producer, topic::REQUESTED, target, &key, &value)?;
-        let position =
-            SourcePosition { topic: topic::REQUESTED.into(), partition: target, offset: partition.next_offset };
+        let position = SourcePosition {
+            topic: topic::REQUESTED.into(),
+            partition: target,
+            offset: partition.next_offset,
+        };
         partition.next_offset += 1;
         let command = Command::request(position, Ok(request), |_| target, &config);
         let now = Authorize::now(&partition.meta, &config, &command, start_of_day());

@@ -12,12 +12,14 @@ use crate::clock::{now, unix_seconds};
 use crate::contender::{Contender, Setup};
 use crate::latency::{self, Schedule};
 use crate::machine::Machine;
-use crate::report::{self, Results, Swept};
+use crate::report::{self, Audited, Results, Swept};
 use crate::throughput::Throughput;
 use crate::{cluster, embedded, large, restart, throughput};
 
 /// Commit interval of the latency runs.
 const LATENCY_COMMIT_MS: u64 = 10;
+/// Payments of the independent audit.
+const AUDITED_PAYMENTS: u64 = 20_000;
 /// Commit intervals that are compared.
 const COMMIT_INTERVALS_MS: [u64; 4] = [5, 20, 100, 1_000];
 
@@ -47,6 +49,9 @@ pub(crate) fn run(given: &RunArguments) -> anyhow::Result<()> {
     }
     if bench.has(Part::Sweeps) {
         bench.sweeps(&cluster, &setup)?;
+    }
+    if bench.has(Part::Throughput) {
+        bench.audits(&cluster, &setup)?;
     }
     if bench.has(Part::Embedded) {
         bench.embedded(&setup)?;
@@ -116,11 +121,42 @@ impl Bench {
         decide_alike(&self.results)
     }
 
+    /// An independent look at fewer payments: it keeps all records in memory.
+    fn audits(&mut self, cluster: &Cluster, setup: &Setup) -> anyhow::Result<()> {
+        cluster::reset_all(setup)?;
+        cluster::prepare(setup, AUDITED_PAYMENTS, self.arguments.seed)?;
+        for contender in [Contender::SettleFull, Contender::StreamsFull] {
+            if !self.contenders.contains(&contender) {
+                continue;
+            }
+            let verdict =
+                throughput::audit(cluster, setup, contender, &format!("{}-audit", contender.name()))
+                    .with_context(|| format!("audit of {}", contender.title()))?;
+            let violations = verdict.violations.len();
+            say(&format!(
+                "independent audit of {} with {} requests: {violations} violations",
+                contender.title(),
+                verdict.report.requests
+            ));
+            std::fs::write(setup.logs.join(format!("{}-audit.txt", contender.name())), verdict.to_string())?;
+            self.results.audits.push(Audited { contender, requests: verdict.report.requests, violations });
+            self.save()?;
+            ensure!(violations == 0 || contender != Contender::SettleFull, "the audit found:\n{verdict}");
+        }
+        Ok(())
+    }
+
     /// One setting at a time, each beside a run with the usual ones.
     fn sweeps(&mut self, cluster: &Cluster, setup: &Setup) -> anyhow::Result<()> {
         for commit_interval_ms in COMMIT_INTERVALS_MS {
             let changed = Setup { commit_interval_ms, ..setup.clone() };
-            self.swept(cluster, &changed, Contender::SettleFull, "commit interval, ms", &commit_interval_ms.to_string())?;
+            self.swept(
+                cluster,
+                &changed,
+                Contender::SettleFull,
+                "commit interval, ms",
+                &commit_interval_ms.to_string(),
+            )?;
         }
         for workers in [1, 2, 4] {
             let changed = Setup { workers, ..setup.clone() };
@@ -193,7 +229,14 @@ impl Bench {
                 let Some(run) = self.kept(&what, run)? else { continue };
                 say(&format!(
                     "{} at {rate}/s, commits every {LATENCY_COMMIT_MS} ms: p50 {:.1} p99 {:.1} p99.9 {:.1} p99.99 {:.1} max {:.1} ms, {:.2} cores, {} payments",
-                    contender.title(), run.p50, run.p99, run.p999, run.p9999, run.max, run.client_cores, run.payments
+                    contender.title(),
+                    run.p50,
+                    run.p99,
+                    run.p999,
+                    run.p9999,
+                    run.max,
+                    run.client_cores,
+                    run.payments
                 ));
                 self.results.latency.push(run);
                 self.save()?;
@@ -207,7 +250,10 @@ impl Bench {
         match outcome {
             Ok(run) => Ok(Some(run)),
             Err(error) => {
-                let failure = format!("{what}: {}", error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": "));
+                let failure = format!(
+                    "{what}: {}",
+                    error.chain().map(ToString::to_string).collect::<Vec<_>>().join(": ")
+                );
                 say(&failure);
                 self.results.failures.push(failure);
                 self.save()?;

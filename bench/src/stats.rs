@@ -20,8 +20,11 @@ impl Spread {
         sorted.sort_by(f64::total_cmp);
         let (low, high) = (*sorted.first()?, *sorted.last()?);
         let middle = sorted.len() / 2;
-        let median =
-            if sorted.len() % 2 == 1 { sorted[middle] } else { f64::midpoint(sorted[middle - 1], sorted[middle]) };
+        let median = if sorted.len() % 2 == 1 {
+            sorted[middle]
+        } else {
+            f64::midpoint(sorted[middle - 1], sorted[middle])
+        };
         Some(Self { median, low, high })
     }
 }
@@ -74,7 +77,8 @@ pub(crate) fn window(samples: &[Sample]) -> Option<Window> {
 
 /// The moment at which a stage passed a share, between the two looks around it.
 fn crossing(samples: &[Sample], stage: usize, share: f64) -> Option<Sample> {
-    let after = samples.iter().position(|sample| sample.done.get(stage).is_some_and(|done| *done >= share))?;
+    let after =
+        samples.iter().position(|sample| sample.done.get(stage).is_some_and(|done| *done >= share))?;
     let later = &samples[after];
     let Some(earlier) = after.checked_sub(1).and_then(|index| samples.get(index)) else {
         return Some(later.clone());

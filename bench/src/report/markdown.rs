@@ -14,6 +14,7 @@ pub(super) fn text(results: &Results) -> String {
     let mut text = String::new();
     head(&mut text, results);
     throughput(&mut text, results);
+    audits(&mut text, results);
     embedded(&mut text, results);
     latency(&mut text, results);
     restart(&mut text, results);
@@ -29,7 +30,13 @@ fn head(text: &mut String, results: &Results) {
     line(text, "# Benchmark\n");
     line(text, "| | |\n|---|---|");
     for (name, value) in [
-        ("machine", format!("{}, {} cores, {} GiB, Linux {}", machine.cpu, machine.cores, machine.memory_gib, machine.kernel)),
+        (
+            "machine",
+            format!(
+                "{}, {} cores, {} GiB, Linux {}",
+                machine.cpu, machine.cores, machine.memory_gib, machine.kernel
+            ),
+        ),
         ("load of the machine before it began", machine.load_before.clone()),
         ("Settle", format!("{} ({}), librdkafka {}", machine.settle, machine.commit, machine.librdkafka)),
         ("Kafka", format!("{}; {} broker(s) on the same cores", machine.kafka, results.brokers)),
@@ -60,7 +67,10 @@ fn throughput(text: &mut String, results: &Results) {
              every run passed the gate.\n"
         ),
     );
-    line(text, "| contender | payments/s | client CPU s per million | broker CPU s per million | peak RSS, MiB | start to first commit, s |");
+    line(
+        text,
+        "| contender | payments/s | client CPU s per million | broker CPU s per million | peak RSS, MiB | start to first commit, s |",
+    );
     line(text, "|---|--:|--:|--:|--:|--:|");
     for contender in Contender::ALL {
         let Some(rate) = results.spread(contender, |run| run.payments_per_second) else { continue };
@@ -77,6 +87,20 @@ fn throughput(text: &mut String, results: &Results) {
                 cell(|run| run.broker_cpu_per_million, 2),
                 cell(|run| run.peak_rss_mib, 0),
                 cell(|run| run.first_commit_seconds, 1),
+            ),
+        );
+    }
+}
+
+fn audits(text: &mut String, results: &Results) {
+    for audited in &results.audits {
+        line(
+            text,
+            &format!(
+                "\nThe judge of `tests/services`, which shares no code with either, on {} requests of {}: {} violations.",
+                audited.requests,
+                audited.contender.title(),
+                audited.violations
             ),
         );
     }
@@ -109,8 +133,14 @@ fn latency(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## Latency\n");
-    line(text, "From the moment at which a request was due to the moment at which a reader of committed records has its ledger transaction, ms.\n");
-    line(text, "| contender | requests/s | commit interval, ms | p50 | p99 | p99.9 | p99.99 | max | cores used |");
+    line(
+        text,
+        "From the moment at which a request was due to the moment at which a reader of committed records has its ledger transaction, ms.\n",
+    );
+    line(
+        text,
+        "| contender | requests/s | commit interval, ms | p50 | p99 | p99.9 | p99.99 | max | cores used |",
+    );
     line(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|");
     for run in &results.latency {
         line(
@@ -136,10 +166,14 @@ fn restart(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## Restart\n");
-    line(text, "Seconds from the start of a process after `kill -9` to its first committed decision, while requests go on coming; with its state on disk, and with nothing on disk.\n");
+    line(
+        text,
+        "Seconds from the start of a process after `kill -9` to its first committed decision, while requests go on coming; with its state on disk, and with nothing on disk.\n",
+    );
     line(text, "| contender | keys | with its state | on an empty machine |\n|---|--:|--:|--:|");
     for run in &results.restart {
-        let kept = Spread::of(run.seconds.iter().copied()).map_or_else(String::new, |spread| shown(&spread, 2));
+        let kept =
+            Spread::of(run.seconds.iter().copied()).map_or_else(String::new, |spread| shown(&spread, 2));
         let empty = run.empty_machine_seconds.map_or_else(String::new, |seconds| format!("{seconds:.2}"));
         line(text, &format!("| {} | {} | {kept} | {empty} |", run.contender.title(), run.keys));
     }
@@ -150,8 +184,14 @@ fn large(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## Many keys\n");
-    line(text, "Settle, AUTHORIZE: a journal of so many decisions is written, replayed by a process with nothing on disk, and worked on.\n");
-    line(text, "| keys | replay, events/s | of each core, events/s | then payments/s | client CPU s per million | peak RSS, MiB | restart after kill -9, s |");
+    line(
+        text,
+        "Settle, AUTHORIZE: a journal of so many decisions is written, replayed by a process with nothing on disk, and worked on.\n",
+    );
+    line(
+        text,
+        "| keys | replay, events/s | of each core, events/s | then payments/s | client CPU s per million | peak RSS, MiB | restart after kill -9, s |",
+    );
     line(text, "|--:|--:|--:|--:|--:|--:|--:|");
     for run in &results.large {
         line(
@@ -185,7 +225,10 @@ fn sweeps(text: &mut String, results: &Results) {
         return;
     }
     line(text, "\n## One setting changed\n");
-    line(text, "| contender | setting | value | payments/s | client CPU s per million | peak RSS, MiB |\n|---|---|--:|--:|--:|--:|");
+    line(
+        text,
+        "| contender | setting | value | payments/s | client CPU s per million | peak RSS, MiB |\n|---|---|--:|--:|--:|--:|",
+    );
     for swept in &results.sweeps {
         let run = &swept.run;
         line(
@@ -267,19 +310,30 @@ fn targets(text: &mut String, results: &Results) {
             results
                 .latency
                 .iter()
-                .filter(|run| run.contender == SettleFull && run.rate == 10_000 && run.commit_interval_ms == 10)
+                .filter(|run| {
+                    run.contender == SettleFull && run.rate == 10_000 && run.commit_interval_ms == 10
+                })
                 .map(figure),
         ),
         is_met,
     };
     let mut targets = Vec::from(targets);
-    targets.push(latency_target("10,000 payments/s, commits every 10 ms: p99, ms", "< 50", |run| run.p99, |found| found < 50.0));
+    targets.push(latency_target(
+        "10,000 payments/s, commits every 10 ms: p99, ms",
+        "< 50",
+        |run| run.p99,
+        |found| found < 50.0,
+    ));
     targets.push(latency_target("the same: p99.99, ms", "< 150", |run| run.p9999, |found| found < 150.0));
     targets.push(Target {
         name: "restart after kill -9, s",
         wanted: "< 1",
         found: Spread::of(
-            results.restart.iter().filter(|run| run.contender == SettleAuthorize).flat_map(|run| run.seconds.clone()),
+            results
+                .restart
+                .iter()
+                .filter(|run| run.contender == SettleAuthorize)
+                .flat_map(|run| run.seconds.clone()),
         ),
         is_met: |found| found < 1.0,
     });

@@ -25,7 +25,9 @@ pub(super) fn plots(results: &Results) -> Vec<(String, String)> {
         .map(|(name, title, figure)| {
             let bars: Vec<(String, Spread)> = Contender::ALL
                 .into_iter()
-                .filter_map(|contender| Some((contender.title().to_owned(), results.spread(contender, figure)?)))
+                .filter_map(|contender| {
+                    Some((contender.title().to_owned(), results.spread(contender, figure)?))
+                })
                 .collect();
             (name.to_owned(), bar_chart(title, &bars))
         })

@@ -103,7 +103,8 @@ fn store_steps(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("store");
     group.sample_size(20);
     group.throughput(Throughput::Elements(BATCH));
-    let absent: Vec<StateKey> = (HELD * 10..HELD * 10 + BATCH).flat_map(rows_of).map(|(key, _)| key).collect();
+    let absent: Vec<StateKey> =
+        (HELD * 10..HELD * 10 + BATCH).flat_map(rows_of).map(|(key, _)| key).collect();
     group.bench_function("read, nothing there", |bencher| {
         bencher.iter(|| {
             let mut rows = Rows::default();
