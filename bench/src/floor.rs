@@ -96,6 +96,9 @@ impl<'a> Worker<'a> {
             .set("queued.max.messages.kbytes", "16384")
             .set("queued.min.messages", "20000")
             .set("fetch.wait.max.ms", "50")
+            .set("fetch.error.backoff.ms", "50")
+            // By default a partition whose queue was full once is left alone for a second.
+            .set("fetch.queue.backoff.ms", "20")
             .create()?;
         let producer: BaseProducer = ClientConfig::new()
             .set("bootstrap.servers", &arguments.bootstrap)

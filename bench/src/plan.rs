@@ -12,12 +12,14 @@ use crate::clock::{now, unix_seconds};
 use crate::contender::{Contender, Setup};
 use crate::latency::{self, Schedule};
 use crate::machine::Machine;
-use crate::report::{self, Results, Swept};
+use crate::report::{self, Audited, Results, Swept};
 use crate::throughput::Throughput;
 use crate::{cluster, embedded, large, restart, throughput};
 
 /// Commit interval of the latency runs.
 const LATENCY_COMMIT_MS: u64 = 10;
+/// Payments of the independent audit.
+const AUDITED_PAYMENTS: u64 = 20_000;
 /// Commit intervals that are compared.
 const COMMIT_INTERVALS_MS: [u64; 4] = [5, 20, 100, 1_000];
 
@@ -47,6 +49,9 @@ pub(crate) fn run(given: &RunArguments) -> anyhow::Result<()> {
     }
     if bench.has(Part::Sweeps) {
         bench.sweeps(&cluster, &setup)?;
+    }
+    if bench.has(Part::Throughput) {
+        bench.audits(&cluster, &setup)?;
     }
     if bench.has(Part::Embedded) {
         bench.embedded(&setup)?;
@@ -114,6 +119,31 @@ impl Bench {
             }
         }
         decide_alike(&self.results)
+    }
+
+    /// An independent look at fewer payments: it keeps all records in memory.
+    fn audits(&mut self, cluster: &Cluster, setup: &Setup) -> anyhow::Result<()> {
+        cluster::reset_all(setup)?;
+        cluster::prepare(setup, AUDITED_PAYMENTS, self.arguments.seed)?;
+        for contender in [Contender::SettleFull, Contender::StreamsFull] {
+            if !self.contenders.contains(&contender) {
+                continue;
+            }
+            let verdict =
+                throughput::audit(cluster, setup, contender, &format!("{}-audit", contender.name()))
+                    .with_context(|| format!("audit of {}", contender.title()))?;
+            let violations = verdict.violations.len();
+            say(&format!(
+                "independent audit of {} with {} requests: {violations} violations",
+                contender.title(),
+                verdict.report.requests
+            ));
+            std::fs::write(setup.logs.join(format!("{}-audit.txt", contender.name())), verdict.to_string())?;
+            self.results.audits.push(Audited { contender, requests: verdict.report.requests, violations });
+            self.save()?;
+            ensure!(violations == 0 || contender != Contender::SettleFull, "the audit found:\n{verdict}");
+        }
+        Ok(())
     }
 
     /// One setting at a time, each beside a run with the usual ones.

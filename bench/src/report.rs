@@ -50,8 +50,21 @@ pub(crate) struct Results {
     pub(crate) restart: Vec<Restart>,
     /// With many keys.
     pub(crate) large: Vec<Large>,
+    /// What an independent judge found.
+    pub(crate) audits: Vec<Audited>,
     /// What could not be measured, and why.
     pub(crate) failures: Vec<String>,
+}
+
+/// What the judge of `tests/services` found in a smaller run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Audited {
+    /// Whose records.
+    pub(crate) contender: Contender,
+    /// Requests.
+    pub(crate) requests: usize,
+    /// Violations of invariants of Settle.
+    pub(crate) violations: usize,
 }
 
 /// A run with one setting changed.
@@ -83,6 +96,7 @@ impl Results {
             latency: Vec::new(),
             restart: Vec::new(),
             large: Vec::new(),
+            audits: Vec::new(),
             failures: Vec::new(),
         }
     }

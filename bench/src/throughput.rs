@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
+use settle_test_services::audit;
 use settle_test_services::kafka::Cluster;
 use settle_types::topic;
 
@@ -56,17 +57,7 @@ pub(crate) fn run(
     payments: u64,
     application: &str,
 ) -> anyhow::Result<Throughput> {
-    cluster::reset(setup)?;
-    let _ = std::fs::remove_dir_all(setup.state(application));
-    let log = setup.logs.join(format!("{application}.log"));
-    let mut process = Process::start(contender.title(), &setup.command(contender, application)?, &log)?;
-    let watched = watch(cluster, setup, contender, application, &mut process)?;
-    let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
-    if contender.has_logic() {
-        process.stop(Duration::from_secs(60))?;
-    } else {
-        process.kill();
-    }
+    let (watched, peak_rss_mib) = work_off(cluster, setup, contender, application)?;
     let verdict = match contender {
         Contender::Echo | Contender::Null => {
             let found = gate::count(&setup.bootstrap, topic::DECIDED, setup.partitions)?;
@@ -95,6 +86,40 @@ pub(crate) fn run(
         whole_client_cpu: last.client_cpu,
         verdict,
     })
+}
+
+/// Runs a contender on the requests that are there until it has worked them off, and stops it.
+fn work_off(
+    cluster: &Cluster,
+    setup: &Setup,
+    contender: Contender,
+    application: &str,
+) -> anyhow::Result<(Watched, f64)> {
+    cluster::reset(setup)?;
+    let _ = std::fs::remove_dir_all(setup.state(application));
+    let log = setup.logs.join(format!("{application}.log"));
+    let mut process = Process::start(contender.title(), &setup.command(contender, application)?, &log)?;
+    let watched = watch(cluster, setup, contender, application, &mut process)?;
+    let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
+    if contender.has_logic() {
+        process.stop(Duration::from_secs(60))?;
+    } else {
+        process.kill();
+    }
+    Ok((watched, peak_rss_mib))
+}
+
+/// Lets the judge of `tests/services`, which shares no code with the program, look at what a contender writes.
+pub(crate) fn audit(
+    cluster: &Cluster,
+    setup: &Setup,
+    contender: Contender,
+    application: &str,
+) -> anyhow::Result<audit::Verdict> {
+    work_off(cluster, setup, contender, application)?;
+    let _ = std::fs::remove_dir_all(setup.state(application));
+    let read = audit::read_all(&setup.bootstrap, &[], &audit::TOPICS, Duration::from_secs(120))?;
+    Ok(audit::judge(&read))
 }
 
 struct Watched {

@@ -14,6 +14,7 @@ pub(super) fn text(results: &Results) -> String {
     let mut text = String::new();
     head(&mut text, results);
     throughput(&mut text, results);
+    audits(&mut text, results);
     embedded(&mut text, results);
     latency(&mut text, results);
     restart(&mut text, results);
@@ -86,6 +87,20 @@ fn throughput(text: &mut String, results: &Results) {
                 cell(|run| run.broker_cpu_per_million, 2),
                 cell(|run| run.peak_rss_mib, 0),
                 cell(|run| run.first_commit_seconds, 1),
+            ),
+        );
+    }
+}
+
+fn audits(text: &mut String, results: &Results) {
+    for audited in &results.audits {
+        line(
+            text,
+            &format!(
+                "\nThe judge of `tests/services`, which shares no code with either, on {} requests of {}: {} violations.",
+                audited.requests,
+                audited.contender.title(),
+                audited.violations
             ),
         );
     }
