@@ -55,7 +55,7 @@ fn the_files_that_are_damaged_are_valid() {
 }
 
 proptest! {
-    #![proptest_config(config(600))]
+    #![proptest_config(config(200))]
 
     #[test]
     fn damaged_files(content in damaged(examples())) {

@@ -8,10 +8,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use settle_fuzz::{Meter, config, damaged};
 use settle_log::embedded::{EmbeddedOptions, SyncMode};
-use settle_log::{
-    EmbeddedLog, Error, Header, Log, OutputRecord, PollLimit, TopicName, TopicPartition,
-    TransactionalProducer,
-};
+use settle_log::{EmbeddedLog, Error, Header, Log, OutputRecord, PollLimit, TopicName, TopicPartition};
 
 #[global_allocator]
 static METER: Meter = Meter;
@@ -118,7 +115,7 @@ fn the_log_that_is_damaged_is_valid_and_has_several_segments() {
 }
 
 proptest! {
-    #![proptest_config(config(1_000))]
+    #![proptest_config(config(200))]
 
     #[test]
     fn one_damaged_segment(

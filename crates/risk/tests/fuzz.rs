@@ -60,7 +60,7 @@ fn the_rules_that_are_damaged_are_valid() {
 }
 
 proptest! {
-    #![proptest_config(config(20_000))]
+    #![proptest_config(config(10_000))]
 
     #[test]
     fn damaged_rules(text in damaged(inputs())) {
