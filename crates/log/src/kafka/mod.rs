@@ -102,6 +102,10 @@ impl Log for KafkaLog {
         Ok(Box::new(producer::KafkaProducer::new(Arc::clone(&self.cluster), transactional_id)?))
     }
 
+    fn stamps_arrival(&self, topic: &str) -> Result<bool, Error> {
+        admin::stamps_arrival(&self.cluster, topic)
+    }
+
     fn group_positions(
         &self,
         group: &str,
