@@ -107,6 +107,12 @@ pub trait Log: Send + Sync {
         BTreeMap::new()
     }
 
+    /// True if the log gives records of this topic the time of their arrival, whatever time their producer gave them; also
+    /// where this cannot be found out.
+    fn stamps_arrival(&self, _topic: &str) -> Result<bool, Error> {
+        Ok(false)
+    }
+
     /// The committed positions of a group, read from outside of it; those without one are absent. `None`: the log cannot
     /// tell, or not to this process.
     fn group_positions(

@@ -11,12 +11,12 @@ use crate::finding::Side;
 use crate::sorted::{Hash, first_half};
 
 /// Bytes of an [`Expected`] on disk.
-pub(crate) const EXPECTED_BYTES: usize = 26;
+pub(crate) const EXPECTED_BYTES: usize = 34;
 
 /// How much of a record its digest covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Coverage {
-    /// Key, value, headers, time.
+    /// Key, value, headers.
     Whole,
     /// What follows from the journal alone: the input record is gone.
     WithoutInput,
@@ -27,6 +27,8 @@ pub(crate) enum Coverage {
 pub(crate) struct Expected {
     pub(crate) coverage: Coverage,
     pub(crate) digest: Hash,
+    /// Its time. Milliseconds since 1970-01-01 UTC.
+    pub(crate) timestamp_ms: i64,
     /// The journal record that calls for it.
     pub(crate) journal_offset: u64,
     /// Which of the records that it calls for.
@@ -40,6 +42,7 @@ impl Expected {
         bytes[1..17].copy_from_slice(&self.digest);
         bytes[17..25].copy_from_slice(&self.journal_offset.to_le_bytes());
         bytes[25] = self.ordinal;
+        bytes[26..].copy_from_slice(&self.timestamp_ms.to_le_bytes());
         bytes
     }
 
@@ -49,6 +52,7 @@ impl Expected {
             digest: bytes[1..17].try_into().expect("sixteen bytes"),
             journal_offset: u64::from_le_bytes(bytes[17..25].try_into().expect("eight bytes")),
             ordinal: bytes[25],
+            timestamp_ms: i64::from_le_bytes(bytes[26..34].try_into().expect("eight bytes")),
         }
     }
 }
@@ -166,8 +170,8 @@ pub(crate) fn projected<S: StageCodec>(
         let is_copy = matches!(output.payload, Payload::DeadLetter { .. } | Payload::Rerouted { .. });
         let millis = now.as_millis();
         let digest = match cause.coverage() {
-            Coverage::Whole => whole_digest(millis, key, placed.value, &placed.headers),
-            Coverage::WithoutInput => partial_digest(is_copy, millis, key, placed.value, &placed.headers),
+            Coverage::Whole => whole_digest(key, placed.value, &placed.headers),
+            Coverage::WithoutInput => partial_digest(is_copy, key, placed.value, &placed.headers),
         };
         let side = with_sides.then(|| Side::from_parts(millis, key, placed.value, &placed.headers));
         records.push(Projected { topic: output.topic, partition: placed.partition, digest, side });
@@ -175,21 +179,20 @@ pub(crate) fn projected<S: StageCodec>(
     records
 }
 
-/// Digest of a record as it was read, with this time.
-pub(crate) fn digest_of(record: &Record, timestamp_ms: i64, coverage: Coverage) -> Hash {
+/// Digest of a record as it was read. Its time is compared apart: some topics have times of their own.
+pub(crate) fn digest_of(record: &Record, coverage: Coverage) -> Hash {
     let (key, value) = (record.key.as_deref(), record.value.as_deref());
     match coverage {
-        Coverage::Whole => whole_digest(timestamp_ms, key, value, &record.headers),
+        Coverage::Whole => whole_digest(key, value, &record.headers),
         Coverage::WithoutInput => {
             let is_copy = matches!(&*record.topic, topic::DEAD_LETTER | topic::REROUTED);
-            partial_digest(is_copy, timestamp_ms, key, value, &record.headers)
+            partial_digest(is_copy, key, value, &record.headers)
         }
     }
 }
 
-fn whole_digest(millis: i64, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> Hash {
+fn whole_digest(key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> Hash {
     let mut hasher = blake3::Hasher::new();
-    hasher.update(&millis.to_le_bytes());
     update(&mut hasher, key);
     update(&mut hasher, value);
     for header in headers {
@@ -200,21 +203,15 @@ fn whole_digest(millis: i64, key: Option<&[u8]>, value: Option<&[u8]>, headers: 
 }
 
 /// Without what is copied from the input record: of a copy all but where it is from and why it is there.
-fn partial_digest(
-    is_copy: bool,
-    millis: i64,
-    key: Option<&[u8]>,
-    value: Option<&[u8]>,
-    headers: &[Header],
-) -> Hash {
+fn partial_digest(is_copy: bool, key: Option<&[u8]>, value: Option<&[u8]>, headers: &[Header]) -> Hash {
     if !is_copy {
-        return whole_digest(millis, key, value, &[]);
+        return whole_digest(key, value, &[]);
     }
     const OF_JOURNAL: [&str; 5] =
         [header::SOURCE_TOPIC, header::SOURCE_PARTITION, header::SOURCE_OFFSET, header::CODE, header::REASON];
     let kept: Vec<Header> =
         headers.iter().filter(|header| OF_JOURNAL.contains(&&*header.name)).cloned().collect();
-    whole_digest(millis, None, None, &kept)
+    whole_digest(None, None, &kept)
 }
 
 fn update(hasher: &mut blake3::Hasher, part: Option<&[u8]>) {

@@ -51,6 +51,8 @@ impl<S: Audited> Read<S> {
 pub(crate) struct Journal<'r, 'a, S: Audited> {
     run: &'r mut Run<'a>,
     number: u32,
+    /// Its records have the time of their arrival, not that of their event.
+    stamps_arrival: bool,
     stream: Stream<'a>,
     /// Records read ahead.
     window: VecDeque<Read<S>>,
@@ -84,8 +86,10 @@ pub(crate) fn read<S: Audited>(
         mode = Mode::Unknown(NotChecked::JournalExpired);
         run.late_journals.insert((S::ID, number));
     }
+    let stamps_arrival = run.stamps_arrival(S::JOURNAL)?;
     let journal = Journal::<S> {
         run,
+        stamps_arrival,
         number,
         stream,
         window: VecDeque::new(),
@@ -316,6 +320,7 @@ impl<S: Audited> Journal<'_, '_, S> {
             let expected = Expected {
                 coverage: cause.coverage(),
                 digest: called.digest,
+                timestamp_ms: S::envelope(event).now.as_millis(),
                 journal_offset: record.offset,
                 ordinal: u8::try_from(ordinal).expect("an event calls for a few records"),
             };

@@ -49,7 +49,6 @@ impl<'t> LedgerPartition<'t> {
     /// Judges the next record.
     pub(crate) fn take(&mut self, run: &mut Run<'_>, record: &Record) {
         let place = Place::of(record);
-        let is_checked = run.judges(record.timestamp_ms);
         let decoded = crate::codec::decode(record.value.as_deref().unwrap_or_default());
         let transaction: LedgerTransaction = match decoded {
             Ok(transaction) => transaction,
@@ -70,7 +69,7 @@ impl<'t> LedgerPartition<'t> {
             }
         }
         let before = self.chain.replace(Chain::after(&transaction));
-        if !is_checked {
+        if !run.judges(transaction.recorded_at.as_millis()) {
             return;
         }
         run.checked.ledger_transactions += 1;

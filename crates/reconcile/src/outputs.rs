@@ -43,6 +43,7 @@ struct Source {
     /// Offset after the last record that was found.
     after_last: u64,
     has_found: bool,
+    first_found: Option<u64>,
 }
 
 /// Expected, but another record came.
@@ -66,6 +67,8 @@ struct Comparison<'r, 'a> {
     topic: &'static str,
     partition: u32,
     start: u64,
+    /// Records have the time of their arrival, not that of their event.
+    stamps_arrival: bool,
     sources: BTreeMap<SourceId, Source>,
     strays: Vec<Stray>,
     /// Where journal partitions end now: they may have gone on since they were read.
@@ -82,11 +85,13 @@ pub(crate) fn compare(
     let mut stream = Stream::open(&run.readers, TopicPartition::new(topic, partition))?;
     let (first, last) = Route::bounds(topic, partition);
     let routes: Vec<Route> = run.expected.keys_between(first, last).copied().collect();
+    let stamps_arrival = run.stamps_arrival(topic)?;
     let mut comparison = Comparison {
         run,
         topic,
         partition,
         start: stream.start(),
+        stamps_arrival,
         sources: BTreeMap::new(),
         strays: Vec::new(),
         present_ends: BTreeMap::new(),
@@ -131,6 +136,7 @@ impl Comparison<'_, '_> {
                 recent: VecDeque::new(),
                 after_last: self.start,
                 has_found: false,
+                first_found: None,
             };
             self.sources.insert(id, source);
         }
@@ -160,6 +166,7 @@ impl Comparison<'_, '_> {
             let passed: Vec<Expected> = source.ahead.drain(..distance).collect();
             let found = source.ahead.pop_front().expect("it was found there");
             source.found(found.digest, record.offset);
+            self.check_time(id, &found, &record)?;
             for expected in passed {
                 self.passed_over(id, expected, from, &record, is_expired)?;
             }
@@ -170,7 +177,7 @@ impl Comparison<'_, '_> {
             source.remember(late.expected.digest);
             return self.out_of_order(id, &late, &record);
         }
-        let digest = digest_of(&record, record.timestamp_ms, Coverage::Whole);
+        let digest = digest_of(&record, Coverage::Whole);
         if source.recent.contains(&digest) {
             let detail = "the same record stands before it: it was doubled";
             let finding = self.finding(Kind::Extra, Place::of(&record), detail, id, None);
@@ -178,6 +185,20 @@ impl Comparison<'_, '_> {
             return Ok(());
         }
         self.stray(Some(id), record);
+        Ok(())
+    }
+
+    /// The right record at the wrong time is another one. Kafka's client takes the time 0 for "now", and some topics have the
+    /// time of arrival.
+    fn check_time(&mut self, id: SourceId, expected: &Expected, record: &Record) -> Result<(), Error> {
+        let is_right = record.timestamp_ms == expected.timestamp_ms || expected.timestamp_ms == 0;
+        if is_right || self.stamps_arrival {
+            return Ok(());
+        }
+        let side = self.side_of(id, expected, Kind::Differs)?;
+        let detail = "the record has another time than the journal calls for";
+        let finding = self.finding(Kind::Differs, Place::of(record), detail, id, Some(expected));
+        self.run.findings.add(finding.expected(side).found(Some(Side::of(record))));
         Ok(())
     }
 
@@ -313,6 +334,12 @@ impl Comparison<'_, '_> {
         if self.run.late_journals.contains(&id) && (!has_found || stray.record.offset < after_last) {
             return Ok(Some(NotChecked::JournalExpired));
         }
+        let is_first = stray.record.offset
+            < self.sources.get(&id).map_or(0, |source| source.first_found.unwrap_or(u64::MAX));
+        if self.run.since_ms.is_some() && self.stamps_arrival && is_first {
+            // It arrived since then, and was journaled before.
+            return Ok(Some(NotChecked::BeforeSince));
+        }
         let Some(read_to) = self.run.journal_ends.get(&id).copied() else { return Ok(None) };
         if stray.record.offset < after_last {
             return Ok(None);
@@ -404,6 +431,7 @@ impl Source {
     fn found(&mut self, digest: Hash, offset: u64) {
         self.after_last = offset + 1;
         self.has_found = true;
+        self.first_found.get_or_insert(offset);
         self.remember(digest);
     }
 
@@ -415,34 +443,26 @@ impl Source {
     }
 }
 
-/// Digests of a record; all but the first one are rarely asked for.
+/// Digests of a record; the second one is rarely asked for.
 struct Digests<'a> {
     record: &'a Record,
     whole: Hash,
     partial: Option<Hash>,
-    /// Kafka's client takes the time 0 for "now": a record that is expected with it has any time.
-    without_time: [Option<Hash>; 2],
 }
 
 impl<'a> Digests<'a> {
     fn of(record: &'a Record) -> Self {
-        let whole = digest_of(record, record.timestamp_ms, Coverage::Whole);
-        Self { record, whole, partial: None, without_time: [None; 2] }
+        Self { record, whole: digest_of(record, Coverage::Whole), partial: None }
     }
 
     fn are_of(&mut self, expected: &Expected) -> bool {
-        let record = self.record;
-        let coverage = expected.coverage;
-        let (with_time, index) = match coverage {
-            Coverage::Whole => (self.whole, 0),
+        match expected.coverage {
+            Coverage::Whole => expected.digest == self.whole,
             Coverage::WithoutInput => {
-                let digest = || digest_of(record, record.timestamp_ms, coverage);
-                (*self.partial.get_or_insert_with(digest), 1)
+                let partial = || digest_of(self.record, Coverage::WithoutInput);
+                expected.digest == *self.partial.get_or_insert_with(partial)
             }
-        };
-        expected.digest == with_time
-            || expected.digest
-                == *self.without_time[index].get_or_insert_with(|| digest_of(record, 0, coverage))
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub(crate) struct Run<'a> {
     pub(crate) expected: Spill<Route>,
     pub(crate) uses: Sorted<Use>,
     pub(crate) batches: Sorted<BatchLine>,
+    stamps: BTreeMap<&'static str, bool>,
     /// Where the reading of each journal partition ended.
     pub(crate) journal_ends: BTreeMap<(StageId, u32), u64>,
     /// Journal partitions whose first events are gone.
@@ -84,6 +85,7 @@ impl<'a> Run<'a> {
             expected: Spill::new(scratch)?,
             uses: Sorted::new(scratch)?,
             batches: Sorted::new(scratch)?,
+            stamps: BTreeMap::new(),
             journal_ends: BTreeMap::new(),
             late_journals: BTreeSet::new(),
         })
@@ -97,6 +99,16 @@ impl<'a> Run<'a> {
     /// How often to wait for what is not visible yet.
     pub(crate) fn waits(&self) -> u128 {
         self.commit_wait.as_millis() / WAIT.as_millis()
+    }
+
+    /// Whether records of this topic have the time of their arrival.
+    pub(crate) fn stamps_arrival(&mut self, topic: &'static str) -> Result<bool, Error> {
+        if let Some(stamps) = self.stamps.get(topic) {
+            return Ok(*stamps);
+        }
+        let stamps = self.log.stamps_arrival(topic)?;
+        self.stamps.insert(topic, stamps);
+        Ok(stamps)
     }
 
     /// Whether what was journaled at this time is judged.

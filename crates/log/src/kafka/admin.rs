@@ -112,6 +112,16 @@ pub(super) fn topic_settings(cluster: &Cluster, names: &[&str]) -> Result<Vec<To
     Ok(settings.collect())
 }
 
+/// Whether records of a topic have the time of their arrival; true if its settings may not be looked at.
+pub(super) fn stamps_arrival(cluster: &Cluster, topic: &str) -> Result<bool, Error> {
+    let resource = ResourceSpecifier::Topic(topic);
+    let configured = block_on(cluster.admin()?.describe_configs(&[resource], &options()))
+        .map_err(|error| cluster.failed("describe a topic", topic, &error))?;
+    let configured = configured.into_iter().next().and_then(Result::ok);
+    let value = configured.and_then(|found| found.get("message.timestamp.type")?.value.clone());
+    Ok(value.is_none_or(|value| value == "LogAppendTime"))
+}
+
 fn options() -> AdminOptions {
     AdminOptions::new()
         .request_timeout(Some(super::CALL_TIMEOUT))

@@ -100,6 +100,10 @@ impl Log for KafkaLog {
         self.cluster.statistics.all()
     }
 
+    fn stamps_arrival(&self, topic: &str) -> Result<bool, Error> {
+        admin::stamps_arrival(&self.cluster, topic)
+    }
+
     fn group_positions(
         &self,
         group: &str,

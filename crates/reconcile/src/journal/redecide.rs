@@ -333,7 +333,7 @@ impl<S: Audited> Journal<'_, '_, S> {
         let (key, value, headers) = Self::record_of(event, cause, is_first);
         let is_gone = matches!(cause, Cause::Gone(_));
         record.value.as_deref() == Some(&value[..])
-            && has_time_of(record, S::envelope(event).now)
+            && self.has_time_of(record, S::envelope(event).now)
             && (record.key.as_deref() == key.as_deref() || is_gone && key.is_none())
             && (record.headers == headers || is_gone)
     }
@@ -351,22 +351,22 @@ impl<S: Audited> Journal<'_, '_, S> {
         self.clock_of(record, event).within(low, high)
     }
 
+    /// True if a record has the time of an event. Kafka's client takes 1970-01-01T00:00:00Z, the clock of a partition that has
+    /// seen no dated request, for "now"; and some topics have the time of arrival.
+    fn has_time_of(&self, record: &Record, now: Timestamp) -> bool {
+        self.stamps_arrival || now.as_millis() == 0 || record.timestamp_ms == now.as_millis()
+    }
+
     /// The clock that an event was decided at, as far as its record tells.
     fn clock_of(&self, record: &Record, event: &S::Event) -> FoundClock {
         let next = self.window.front().and_then(|read| read.event.as_ref().ok());
         let found = S::envelope(event).now;
         FoundClock {
             found,
-            record_ms: if has_time_of(record, found) { found.as_millis() } else { record.timestamp_ms },
+            record_ms: if self.has_time_of(record, found) { found.as_millis() } else { record.timestamp_ms },
             next: next.map(|next| S::envelope(next).now),
         }
     }
-}
-
-/// True if a record has the time of an event. Kafka's client takes 1970-01-01T00:00:00Z, the clock of a partition that has seen
-/// no dated request, for "now": the record then has any time.
-fn has_time_of(record: &Record, now: Timestamp) -> bool {
-    now.as_millis() == 0 || record.timestamp_ms == now.as_millis()
 }
 
 /// What a journal record says of the clock, three times: the event, the record's own time, the event after it.
