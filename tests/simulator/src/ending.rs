@@ -298,10 +298,10 @@ fn newer(name: &str, value: &[u8]) -> Option<Vec<u8>> {
 /// What came of it.
 pub(crate) fn outcome(world: &World) -> Outcome {
     let mut hasher = blake3::Hasher::new();
-    world.cluster.visit(&mut |place, offset, fate, key, value| {
-        hasher.update(format!("{place}@{offset} {fate} ").as_bytes());
-        for bytes in [key, value] {
-            let bytes = bytes.unwrap_or_default();
+    world.cluster.visit(&mut |record, fate| {
+        hasher.update(format!("{}/{}@{} {fate} ", record.topic, record.partition, record.offset).as_bytes());
+        for bytes in [&record.key, &record.value] {
+            let bytes = bytes.as_deref().unwrap_or_default();
             hasher.update(&u64::try_from(bytes.len()).unwrap_or(0).to_le_bytes());
             hasher.update(bytes);
         }

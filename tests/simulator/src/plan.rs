@@ -192,6 +192,7 @@ fn point(chance: &mut Chance) -> Point {
         Step::PublishOffsets,
         Step::PublishOffsets,
         Step::Drain,
+        Step::Drain,
         Step::End,
         Step::End,
         Step::Ended,

@@ -25,6 +25,9 @@ impl<S: StageCodec> Turn for SimulatedWorker<S> {
     }
 }
 
+/// The workers of a process, by stage; none where there is nothing to say about one.
+pub(crate) type Workers = [Option<Box<dyn Turn + Send>>; 2];
+
 /// How a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
@@ -59,7 +62,7 @@ pub(crate) struct Incarnation {
     pub(crate) directory: PathBuf,
     pub(crate) status: Status,
     /// By stage; none while it has its turn, and when it has ended.
-    pub(crate) workers: [Option<Box<dyn Turn + Send>>; 2],
+    pub(crate) workers: Workers,
     pub(crate) next_turn_ms: [u64; 2],
     /// Calls that are under way.
     pub(crate) busy: u32,

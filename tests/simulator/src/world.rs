@@ -24,7 +24,7 @@ use settle_types::{Timestamp, topic};
 use crate::checker::Checker;
 use crate::clock::{ProcessClock, WorldClock};
 use crate::plan::{Plan, Point};
-use crate::process::{Ambush, Incarnation, Killed, Status, Turn};
+use crate::process::{Ambush, Incarnation, Killed, Status, Turn, Workers};
 use crate::settings;
 
 /// Calls that may be interrupted within one another.
@@ -288,7 +288,6 @@ impl World {
                 self.strike(fault);
             }
             Next::Start(ordinal) => {
-                self.lock().starts.retain(|(_, other)| *other != ordinal);
                 self.start(ordinal, None);
             }
             Next::Roll(ordinal) => {
@@ -339,6 +338,7 @@ impl World {
         let clock = Arc::new(ProcessClock::new(Arc::clone(&self.clock)));
         let handle = {
             let mut state = self.lock();
+            state.starts.retain(|(_, other)| *other != ordinal);
             let handle = state.next_handle;
             state.next_handle += 1;
             let latest = state.incarnations.iter().rev().find(|older| older.ordinal == ordinal);
@@ -443,7 +443,7 @@ impl World {
         &self,
         handle: u64,
         place: Option<usize>,
-        outcome: std::thread::Result<Result<[Option<Box<dyn Turn + Send>>; 2], settle_runtime::Error>>,
+        outcome: std::thread::Result<Result<Workers, settle_runtime::Error>>,
     ) {
         let pause_ms = {
             let mut state = self.lock();

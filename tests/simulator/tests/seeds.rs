@@ -1,4 +1,5 @@
 //! Seeds that run with every test: no violation, every run the same again, RocksDB and its twin in memory alike.
+#![allow(clippy::print_stdout, reason = "what fired is worth reading")]
 
 use settle_simulator::report::Report;
 use settle_simulator::run::{Runner, StoreKind};

@@ -186,16 +186,16 @@ impl SimulatedCluster {
         }
     }
 
-    /// Tells everything that stands in the partitions, in order: topic, partition, offset, and what is there.
-    pub fn visit(&self, each: &mut EachRecord<'_>) {
+    /// Tells everything that stands in the partitions, in order, and what became of it.
+    pub fn visit(&self, each: &mut dyn FnMut(&Record, &'static str)) {
         let cluster = self.lock();
         for (topic, partitions) in cluster.topics() {
             for (number, partition) in (0..).zip(partitions) {
                 let place = TopicPartition::new(topic.clone(), number);
                 for (offset, entry) in (0..).zip(&partition.entries) {
-                    let fate = entry.fate.as_str();
-                    let content = &entry.content;
-                    each(&place, offset, fate, content.key.as_deref(), content.value.as_deref());
+                    if let Some(record) = cluster.record(&place, offset) {
+                        each(&record, entry.fate.as_str());
+                    }
                 }
             }
         }
@@ -219,9 +219,6 @@ pub struct SimulatedLog {
     /// When producers of a transactional id were shut out.
     fences: Arc<Mutex<BTreeMap<String, Vec<u64>>>>,
 }
-
-/// Is told of a record: where it stands, what became of it, its key and its value.
-type EachRecord<'a> = dyn FnMut(&TopicPartition, u64, &'static str, Option<&[u8]>, Option<&[u8]>) + 'a;
 
 impl SimulatedLog {
     fn lock(&self) -> MutexGuard<'_, Cluster> {

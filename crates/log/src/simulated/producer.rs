@@ -38,6 +38,8 @@ pub(super) struct SimulatedProducer {
     has_begun: bool,
     next_offsets: BTreeMap<TopicPartition, u64>,
     failure: Option<WriteError>,
+    /// Records of this transaction wait for its commit.
+    lingers: bool,
     offsets: Option<(GroupMetadata, BTreeMap<TopicPartition, u64>)>,
     needs_new_epoch: bool,
 }
@@ -55,6 +57,7 @@ impl SimulatedProducer {
             has_begun: false,
             next_offsets: BTreeMap::new(),
             failure: None,
+            lingers: false,
             offsets: None,
             needs_new_epoch: false,
         })
@@ -327,6 +330,7 @@ impl TransactionalProducer for SimulatedProducer {
             self.log.lock().note("a producer was renewed after a disturbed commit");
         }
         self.forget();
+        self.lingers = self.log.lock().chance.one_in(3);
         self.is_open = true;
         Ok(())
     }
@@ -346,7 +350,7 @@ impl TransactionalProducer for SimulatedProducer {
         self.log.lock().partition(&place)?;
         self.waiting.push_back((place, content(record)));
         // In the background, sooner or later.
-        let goes_out = self.log.lock().chance.below(4);
+        let goes_out = if self.lingers { 0 } else { self.log.lock().chance.below(4) };
         for _ in 0..goes_out {
             if !self.pump() {
                 break;

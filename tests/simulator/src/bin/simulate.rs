@@ -102,7 +102,7 @@ fn many(arguments: &Arguments) -> ExitCode {
             }
             let stores = if arguments.rocksdb { StoreKind::RocksDb } else { StoreKind::Memory };
             let mut outcome = runner.seed(seed, stores);
-            if arguments.twin_every > 0 && seed % arguments.twin_every == 0 {
+            if arguments.twin_every > 0 && seed.is_multiple_of(arguments.twin_every) {
                 let twin = runner.seed(seed, StoreKind::RocksDb);
                 outcome.violations.extend(twin.violations);
                 if twin.hash != outcome.hash {

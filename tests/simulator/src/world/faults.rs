@@ -102,6 +102,9 @@ impl World {
                 });
                 let until_ms = self.now_ms() + for_ms;
                 let status = Status::Suspended { until_ms, is_in_call: true };
+                // One that was replaced before has its heir already.
+                let was_replaced = self.with(handle, |incarnation| incarnation.is_replaced) == Some(true);
+                let is_replaced = is_replaced && !was_replaced;
                 let ordinal = self.with(handle, |incarnation| {
                     incarnation.status = status;
                     incarnation.is_replaced |= is_replaced;
