@@ -81,7 +81,7 @@ fn the_inputs_that_are_damaged_are_valid() {
 }
 
 proptest! {
-    #![proptest_config(config(10_000))]
+    #![proptest_config(config(4_000))]
 
     #[test]
     fn damaged_records(bytes in damaged(samples())) {
