@@ -184,7 +184,7 @@ fn watch(
     Ok(Watched { samples, first_commit: first_commit.unwrap_or(f64::NAN) })
 }
 
-/// The second stage has read what the first has written; behind the last record stands the marker of its commit.
+/// The second stage has read what the first has written; behind the last record stand markers of commits.
 fn last_stage_is_done(
     setup: &Setup,
     stages: &[(String, &'static str)],
@@ -193,6 +193,9 @@ fn last_stage_is_done(
 ) -> anyhow::Result<bool> {
     let (Some((_, input)), Some(committed)) = (stages.get(1), committed.get(1)) else { return Ok(true) };
     let ends = kafka::ends(&setup.bootstrap, input, setup.partitions)?;
-    let is_near = ends.iter().all(|(number, end)| committed.get(number).is_some_and(|next| end - next <= 1));
+    // Each worker of the first stage may have left the marker of its last commit.
+    let markers = i64::from(setup.workers);
+    let is_near =
+        ends.iter().all(|(number, end)| committed.get(number).is_some_and(|next| end - next <= markers));
     Ok(is_near || silence > SILENCE)
 }
