@@ -96,7 +96,8 @@ mod tests {
         let output = output(Placement::ByKey, Payload::Rerouted { value: None, headers });
         let source = [Header::new("a", &b"1"[..]), Header::new(header::SOURCE_TOPIC, &b"elsewhere"[..])];
         let mut buffer = Vec::new();
-        let placed = place(&output, &WireIds::BUILT_IN, 0, 50, &trace_of(&source), &source, &mut buffer);
+        let trace = trace_of(&source);
+        let placed = place(&output, &WireIds::BUILT_IN, 0, 50, &trace, &source, &mut buffer);
         assert_eq!((placed.partition, placed.value), (16, None));
         let shown: Vec<_> =
             placed.headers.iter().map(|header| (&*header.name, header.value.as_ref())).collect();
