@@ -2,6 +2,7 @@
 
 use settle_types::authorize::PaymentApproved;
 use settle_types::event::{ConfigActivation, SourcePosition};
+use settle_types::reason;
 
 use super::state::DueRow;
 use crate::input::Malformed;
@@ -36,8 +37,31 @@ pub struct ApprovedRecord {
 }
 
 impl Command {
-    /// A record of `payments.approved`.
+    /// A record of `payments.approved`. One that AUTHORIZE cannot have written is malformed: it must not stop the stage.
     pub fn approved(position: SourcePosition, decoded: Result<PaymentApproved, Malformed>) -> Self {
+        let decoded = decoded.and_then(|approved| match approved.amount_minor {
+            amount if amount > 0 => Ok(approved),
+            amount => {
+                let detail = format!("amount_minor: {amount}, expected above 0");
+                Err(Malformed { code: reason::AMOUNT_NOT_POSITIVE, detail })
+            }
+        });
         Self::Approved(Box::new(ApprovedRecord { position, decoded }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_amount_that_nobody_can_have_approved_is_malformed() {
+        for (amount_minor, is_taken) in [(1, true), (0, false), (-1, false), (i64::MIN, false)] {
+            let approved = PaymentApproved { amount_minor, ..PaymentApproved::default() };
+            let command = Command::approved(SourcePosition::default(), Ok(approved));
+            let Command::Approved(record) = command else { panic!("it is a record") };
+            let code = record.decoded.as_ref().err().map(|malformed| malformed.code);
+            assert_eq!(code, (!is_taken).then_some(reason::AMOUNT_NOT_POSITIVE), "{amount_minor}");
+        }
     }
 }

@@ -215,7 +215,8 @@ impl TransactionalProducer for KafkaProducer {
         let slot = self.slots.of(record.topic, record.partition);
         let mut draft: BaseRecord<'_, [u8], [u8], usize> = BaseRecord::with_opaque_to(record.topic, slot)
             .partition(i32::try_from(record.partition).expect("a partition number fits 31 bits"))
-            .timestamp(record.timestamp_ms);
+            // librdkafka takes 0 for "now": the first record of an event clock that has seen nothing.
+            .timestamp(record.timestamp_ms.max(1));
         if let Some(key) = record.key {
             draft = draft.key(key);
         }
