@@ -81,8 +81,8 @@ bench: setup ## Compare with Kafka Streams and bare clients on real Kafka (ARGS=
 	@scripts/bench.sh run --out "$(BENCH_OUT)" $(ARGS)
 
 .PHONY: bench-large
-bench-large: setup ## Restore and decide with 1 and 10 million keys (ARGS="--large-keys 100000000")
-	@scripts/bench.sh run --parts large --out "$(BENCH_OUT)-large" $(ARGS)
+bench-large: setup ## Many keys, commit intervals, workers, guarantees (ARGS="--large-keys 100000000")
+	@scripts/bench.sh run --parts sweeps,large --out "$(BENCH_OUT)-large" $(ARGS)
 
 .PHONY: bench-micro
 bench-micro: setup ## Time the steps of a decision, each alone

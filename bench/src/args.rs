@@ -83,7 +83,7 @@ pub(crate) enum Part {
     Throughput,
     /// Settle on its embedded log
     Embedded,
-    /// Commit intervals, workers and guarantees
+    /// Commit intervals, workers and guarantees: not part of a run unless it is named
     Sweeps,
     /// From a request to its ledger transaction, at a fixed rate
     Latency,
@@ -95,8 +95,7 @@ pub(crate) enum Part {
 
 impl Part {
     /// Those of a run that names none, in order.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Throughput, Self::Embedded, Self::Sweeps, Self::Latency, Self::Restart];
+    pub(crate) const ALL: [Self; 4] = [Self::Throughput, Self::Embedded, Self::Latency, Self::Restart];
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
