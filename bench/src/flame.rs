@@ -84,10 +84,10 @@ impl Frame {
         let tone =
             name.bytes().fold(0_u32, |sum, byte| sum.wrapping_mul(31).wrapping_add(u32::from(byte))) % 90;
         let characters: String = name.chars().take(short(width)).collect();
-        write!(
+        writeln!(
             svg,
             "<g><title>{} ({share:.2} %)</title><rect x=\"{x:.1}\" y=\"{y:.1}\" width=\"{width:.1}\" height=\"{:.1}\" fill=\"rgb(230,{},60)\"/>\
-             <text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>\n",
+             <text x=\"{:.1}\" y=\"{:.1}\">{}</text></g>",
             escaped(name),
             ROW - 1.0,
             120 + tone,

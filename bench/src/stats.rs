@@ -67,7 +67,7 @@ pub(crate) fn window(samples: &[Sample]) -> Option<Window> {
     let from = crossing(samples, 0, WARM_UP)?;
     let until = crossing(samples, stages - 1, TAIL)?;
     let seconds = until.at - from.at;
-    (seconds > 0.0).then(|| Window {
+    (seconds > 0.0).then_some(Window {
         seconds,
         share: TAIL - WARM_UP,
         client_cpu: until.client_cpu - from.client_cpu,

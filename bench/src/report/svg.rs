@@ -13,9 +13,12 @@ const BAR: f64 = 22.0;
 const GAP: f64 = 12.0;
 const TOP: f64 = 44.0;
 
+/// File name, title, and the figure that is drawn.
+type Chart = (&'static str, &'static str, fn(&Throughput) -> f64);
+
 /// Names of files and their content.
 pub(super) fn plots(results: &Results) -> Vec<(String, String)> {
-    let charts: [(&str, &str, fn(&Throughput) -> f64); 3] = [
+    let charts: [Chart; 3] = [
         ("throughput.svg", "payments per second", |run| run.payments_per_second),
         ("cpu.svg", "client CPU seconds per million payments", |run| run.client_cpu_per_million),
         ("memory.svg", "peak resident memory, MiB", |run| run.peak_rss_mib),

@@ -93,7 +93,7 @@ proptest! {
     fn damaged_activations(content in damaged(activations())) {
         let content = String::from_utf8_lossy(&content).into_owned();
         let length = content.len();
-        let activation = ConfigActivation { hash: "hash".into(), content: content.into() };
+        let activation = ConfigActivation { hash: "hash".into(), content };
         let (authorize, peak) = METER.peak(|| AuthorizeConfig::from_activation(&activation));
         prop_assert!(peak <= allowance(length), "{peak} bytes for {length}");
         let (settle, peak) = METER.peak(|| SettleConfig::from_activation(&activation));
@@ -118,7 +118,7 @@ fn the_activations_that_are_damaged_are_valid() {
     let [authorize, settle] = activations().try_into().expect("one for each stage");
     let activation = |content: Vec<u8>| ConfigActivation {
         hash: "hash".into(),
-        content: String::from_utf8(content).expect("text").into(),
+        content: String::from_utf8(content).expect("text"),
     };
     assert!(AuthorizeConfig::from_activation(&activation(authorize)).is_ok());
     assert!(SettleConfig::from_activation(&activation(settle)).is_ok());

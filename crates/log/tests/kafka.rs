@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use settle_log::kafka::KafkaOptions;
 use settle_log::{
-    AssignmentChange, CommitError, Consumer, ConsumerOptions, KafkaLog, Log, Member, OutputRecord, PollLimit,
+    AssignmentChange, CommitError, ConsumerOptions, KafkaLog, Log, Member, OutputRecord, PollLimit,
     TopicName, TopicPartition, TransactionalProducer,
 };
 use settle_test_services::kafka::{Cluster, Options};
@@ -71,7 +71,7 @@ fn committed(log: &KafkaLog, partition: u32) -> Vec<String> {
 
 /// The epoch in which the end of a transaction was asked for.
 fn epoch_of(armed: &Armed) -> (i64, i16) {
-    let end = armed.captured()[0].head.end.expect("an EndTxn names its producer");
+    let end = armed.captured().remove(0).head.end.expect("an EndTxn names its producer");
     (end.producer_id, end.producer_epoch)
 }
 

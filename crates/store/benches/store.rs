@@ -9,8 +9,9 @@ use settle_engine::authorize::state::{
 use settle_engine::{FOLD_VERSION, Meta, Rows, StateKey};
 use settle_store::{Identity, Progress, Resources, StateStore, Store, StoreOptions};
 use settle_types::authorize::{Fingerprint, Outcome, Payment};
+use settle_types::request::EventType;
 use settle_types::{
-    Currency, Day, DebtorAccount, DecisionId, IdempotencyKey, MerchantId, Minor, PaymentId, Timestamp,
+    Currency, Day, DebtorAccount, DecisionId, Digest, IdempotencyKey, MerchantId, Minor, PaymentId, Timestamp,
 };
 
 /// Decisions of a batch.
@@ -30,20 +31,23 @@ fn rows_of(number: u64) -> [(StateKey, AuthorizeRow); 3] {
     let decision_id = DecisionId::new(format!("payments.requested-3-{number}"));
     let day = Day::from_civil(2026, 3, 2).expect("a day");
     let payment = Payment {
+        event_type: EventType::Payment,
         payment_id: id.clone(),
+        original_payment_id: None,
         idempotency_key: key.clone(),
         debtor_account: debtor.clone(),
         merchant_id: merchant.clone(),
         amount_minor: Minor::new(12_345),
         currency: currency(),
         payment_method: "CARD".into(),
-        ..Payment::default()
+        requested_at: day.start(),
+        execute_at: None,
     };
     [
         (
             idempotency_key(&merchant, &debtor, &key),
             AuthorizeRow::Idempotency(IdempotencyRow {
-                fingerprint: Fingerprint::default(),
+                fingerprint: Fingerprint { version: 1, hash: Digest::from_bytes([7; 32]) },
                 decision_id: decision_id.clone(),
                 outcome: Outcome::Approved,
                 payment_id: id.clone(),
