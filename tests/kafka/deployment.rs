@@ -92,7 +92,10 @@ impl Deployment {
     /// Writes generated requests; returns when all are acknowledged.
     pub(crate) fn produce(&self, count: u32, seed: u64) {
         let (count, seed) = (count.to_string(), seed.to_string());
-        self.run(&["produce", "--generate", &count, "--seed", &seed]).expect_code(0);
+        let mut command = self.command(&["produce", "--generate", &count, "--seed", &seed]);
+        // It waits for a broker that is being restarted: a request must be written once, whatever happens to Settle.
+        command.arg("--set").arg("kafka.transaction_timeout_ms=60000");
+        Running::start(command).wait().expect_code(0);
     }
 
     /// Starts process number `instance`, with both stages and a state folder of its own that it finds again.
