@@ -541,7 +541,9 @@ impl World {
                 // In good order: nothing is lost.
                 self.with(handle, |incarnation| incarnation.status = Status::Gone);
                 self.cluster.kill(handle);
-                if is_restarted {
+                // One that was replaced while it ended has its heir already.
+                let has_heir = self.with(handle, |incarnation| incarnation.is_replaced) == Some(true);
+                if is_restarted && !has_heir {
                     self.restart_later(ordinal);
                 }
                 Ok(Ok([None, None]))
