@@ -17,16 +17,6 @@ pub(crate) enum Order {
     Arrival,
 }
 
-/// What is done with the next record of a queue.
-pub(crate) enum Next<T> {
-    /// It is taken, with what was made of it.
-    Taken(T),
-    /// It is dropped.
-    Dropped,
-    /// Nothing can be made of it yet: it stays where it is, and its queue gives nothing before the next turn.
-    Waits,
-}
-
 #[derive(Debug, Default)]
 struct Queue {
     records: VecDeque<Record>,
@@ -132,12 +122,13 @@ impl Queues {
         self.queues.values().all(|queue| queue.records.is_empty() && queue.at_end)
     }
 
-    /// The next records in order, at most `limit`, each as `look` says.
+    /// The next records in order, at most `limit`, each with what `make` makes of it. Where that is nothing yet, the record
+    /// stays where it is, and its queue gives nothing before the next call.
     pub(crate) fn take<T>(
         &mut self,
         order: Order,
         limit: usize,
-        mut look: impl FnMut(&Record) -> Next<T>,
+        mut make: impl FnMut(&Record) -> Option<T>,
     ) -> Vec<(Record, T)> {
         for queue in self.queues.values_mut() {
             queue.waits = false;
@@ -147,15 +138,11 @@ impl Queues {
             let heads = self.queues.values_mut().filter(|queue| queue.has_work());
             // Queues are sorted by topic and partition, and min_by_key keeps the first of equals.
             let Some(queue) = heads.min_by_key(|queue| queue.records[0].timestamp_ms) else { break };
-            let next = look(&queue.records[0]);
-            queue.waits = matches!(next, Next::Waits);
-            if queue.waits {
+            let Some(made) = make(&queue.records[0]) else {
+                queue.waits = true;
                 continue;
-            }
-            let record = queue.records.pop_front();
-            if let (Next::Taken(made), Some(record)) = (next, record) {
-                taken.push((record, made));
-            }
+            };
+            taken.extend(queue.records.pop_front().map(|record| (record, made)));
         }
         taken
     }
@@ -181,8 +168,9 @@ mod tests {
         taken.iter().map(|(record, ())| (record.topic_partition().to_string(), record.offset)).collect()
     }
 
-    fn all(_: &Record) -> Next<()> {
-        Next::Taken(())
+    #[expect(clippy::unnecessary_wraps, reason = "a record may have to wait")]
+    fn all(_: &Record) -> Option<()> {
+        Some(())
     }
 
     #[test]
@@ -227,7 +215,7 @@ mod tests {
             queues.push(record("a", partition, 0, i64::from(partition)));
             queues.push(record("a", partition, 1, 5));
         }
-        let first_waits = |record: &Record| if record.partition == 0 { Next::Waits } else { Next::Taken(()) };
+        let first_waits = |record: &Record| (record.partition != 0).then_some(());
         assert!(queues.take(Order::Strict, 10, first_waits).is_empty());
         let taken = names(&queues.take(Order::Arrival, 10, first_waits));
         assert_eq!(taken, [("a/1".to_owned(), 0), ("a/1".to_owned(), 1)]);
@@ -239,16 +227,5 @@ mod tests {
             [("a/0".to_owned(), 0), ("a/0".to_owned(), 1)],
             "it is looked at again, and nothing is lost"
         );
-    }
-
-    #[test]
-    fn a_dropped_record_is_not_taken() {
-        let mut queues = Queues::new(10);
-        queues.open(TopicPartition::new("a", 0));
-        queues.push(record("a", 0, 0, 1));
-        queues.push(record("a", 0, 1, 2));
-        let first_is_known =
-            |record: &Record| if record.offset == 0 { Next::Dropped } else { Next::Taken(()) };
-        assert_eq!(names(&queues.take(Order::Arrival, 10, first_is_known)), [("a/0".to_owned(), 1)]);
     }
 }

@@ -17,7 +17,7 @@ use settle_engine::{Input, Stage};
 use settle_log::{
     AssignmentChange, Consumer, ConsumerOptions, Header, Log, Member, PollLimit, Reader, Record, TopicName,
 };
-use settle_schema::{PendingSchema, Schemas};
+use settle_schema::Schemas;
 use settle_store::Resources;
 use settle_types::Timestamp;
 use settle_types::event::ConfigActivation;
@@ -29,7 +29,7 @@ use crate::health::{Health, Step};
 use crate::monitor::{AbortReason, GivenUp, WorkerMonitor};
 use crate::opening::Opening;
 use crate::partition::Partition;
-use crate::queue::{Next, Order, Queues};
+use crate::queue::{Order, Queues};
 use crate::restore::Restore;
 use crate::snapshots::{Schedule, Snapshots};
 use crate::standby::Standby;
@@ -173,6 +173,8 @@ pub struct Worker<S: StageCodec> {
     last_commit_at: Instant,
     reported_at: Instant,
     aborts_in_a_row: u32,
+    /// After a transaction that came to nothing: when the next one may begin.
+    next_attempt_at: Option<Instant>,
 }
 
 impl<S: StageCodec> Worker<S> {
@@ -222,6 +224,7 @@ impl<S: StageCodec> Worker<S> {
             last_commit_at: began,
             reported_at: began,
             aborts_in_a_row: 0,
+            next_attempt_at: None,
         })
     }
 
@@ -345,6 +348,9 @@ impl<S: StageCodec> Worker<S> {
     fn try_turn(&mut self, wait: Duration) -> Result<(), Error> {
         self.poll(wait)?;
         self.restore_a_step()?;
+        if self.is_backing_off() {
+            return Ok(());
+        }
         self.monitor.enter(Step::Deciding);
         let batch = self.take_batch()?;
         for (record, command) in batch {
@@ -361,6 +367,16 @@ impl<S: StageCodec> Worker<S> {
         self.flush_old_memtables()?;
         self.make_snapshot()?;
         self.report()
+    }
+
+    /// Whether it is too early to try again what came to nothing. Partitions are restored meanwhile, and the group is heard: a
+    /// member that was taken out learns it with its next heartbeat.
+    fn is_backing_off(&mut self) -> bool {
+        let is_early = self.next_attempt_at.is_some_and(|at| self.shared.clock.monotonic() < at);
+        if !is_early {
+            self.next_attempt_at = None;
+        }
+        is_early
     }
 
     /// Tells metrics how far behind the worker is and how large its stores are, now and then.
@@ -424,6 +440,7 @@ impl<S: StageCodec> Worker<S> {
         self.consumer.resume(&resume);
         let limit = PollLimit { records: self.shared.options.batch_records, bytes: 8 << 20 };
         let has_records = !self.slots.is_empty() && !self.queues.needs_poll(self.order);
+        let has_records = has_records && self.next_attempt_at.is_none();
         let has_work = has_records || self.has_restores() || self.transaction.content().is_some();
         let poll = self.consumer.poll(limit, if has_work { Duration::ZERO } else { wait })?;
         for change in poll.assignment {
@@ -500,35 +517,28 @@ impl<S: StageCodec> Worker<S> {
         Ok(batch)
     }
 
-    /// A record that was decided before is dropped (I4). One whose schema is not known yet waits.
+    /// A record whose schema is not known yet waits.
     fn take_and_decode(&mut self) -> Vec<(Record, S::Command)> {
         let Self { queues, slots, schemas, partition_count, .. } = self;
-        let mut skipped = 0;
-        let batch = queues.take(self.order, self.shared.options.batch_records, |record| {
-            let partition = ready(slots, record.partition);
-            let is_decided = signed_offset(record.offset) < partition.meta.position(&record.topic);
-            #[cfg(feature = "mutations")]
-            let is_decided =
-                is_decided && !crate::mutations::is(crate::mutations::Mutation::PositionsIgnored);
-            if is_decided {
-                skipped += 1;
-                return Next::Dropped;
-            }
-            let config = partition.config().expect("a ready partition has a configuration");
-            match S::decode(record, config, *partition_count, schemas) {
-                Ok(command) => Next::Taken(command),
-                Err(PendingSchema { .. }) => Next::Waits,
-            }
-        });
-        if skipped > 0 {
-            self.monitor.skipped(skipped);
-        }
-        batch
+        queues.take(self.order, self.shared.options.batch_records, |record| {
+            let config = ready(slots, record.partition).config();
+            let config = config.expect("a ready partition has a configuration");
+            S::decode(record, config, *partition_count, schemas).ok()
+        })
     }
 
-    /// Decides one record, after the timers that its time sets off.
+    /// Decides one record, after the timers that its time sets off. One that was decided before is dropped (I4), wherever it
+    /// comes from: also when it was delivered twice.
     fn process(&mut self, record: &Record, command: S::Command) -> Result<Flow, Error> {
         let wall = self.shared.clock.now();
+        let partition = self.ready(record.partition);
+        let is_decided = signed_offset(record.offset) < partition.meta.position(&record.topic);
+        #[cfg(feature = "mutations")]
+        let is_decided = is_decided && !crate::mutations::is(crate::mutations::Mutation::PositionsIgnored);
+        if is_decided {
+            self.monitor.skipped(1);
+            return Ok(Flow::GoOn);
+        }
         let partition = self.ready(record.partition);
         let config = partition.config().expect("a ready partition has a configuration");
         let now = S::now(&partition.meta, config, &command, wall);

@@ -1,5 +1,7 @@
 //! The commit protocol: when, in which order, and what follows when it fails or when nobody knows.
 
+use std::time::Duration;
+
 use settle_log::CommitError;
 
 use super::{Flow, Slot, Worker};
@@ -10,6 +12,10 @@ use crate::monitor::{AbortReason, CommittedWork};
 #[cfg(feature = "mutations")]
 use crate::mutations::{self, Mutation};
 use crate::restore::{Restore, inputs};
+
+/// Pause after the first transaction that came to nothing; each further one in a row is twice as long, up to a bound.
+const FIRST_BACKOFF: Duration = Duration::from_millis(200);
+const MOST_DOUBLINGS: u32 = 3;
 
 impl<S: StageCodec> Worker<S> {
     pub(super) fn commit_if_full(&mut self) -> Result<Flow, Error> {
@@ -113,6 +119,8 @@ impl<S: StageCodec> Worker<S> {
             let attempts = self.aborts_in_a_row;
             return Err(Error::TransactionFailed { stage: S::NAME, attempts, last: reason });
         }
+        let doublings = (self.aborts_in_a_row - 1).min(MOST_DOUBLINGS);
+        self.next_attempt_at = Some(self.shared.clock.monotonic() + FIRST_BACKOFF * (1 << doublings));
         #[cfg(feature = "mutations")]
         let is_unknown = if is_unknown && mutations::is(Mutation::ReuseProducer) {
             let _ = self.transaction.producer().abort();
