@@ -72,7 +72,8 @@ fn since(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
     let of_instant =
         || -> Option<i64> { text.parse::<jiff::Timestamp>().ok().map(jiff::Timestamp::as_microsecond) };
     let of_day = || -> Option<i64> {
-        let day: jiff::civil::Date = text.parse().ok()?;
+        // A date and a time without an offset would be read as the date alone.
+        let day: jiff::civil::Date = text.parse().ok().filter(|_| !text.contains(['T', 't', ' ']))?;
         let start = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
         Some(start.timestamp().as_microsecond())
     };

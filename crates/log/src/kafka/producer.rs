@@ -39,6 +39,8 @@ const FULL_BUFFER_TIMEOUT: Duration = Duration::from_secs(30);
 const INIT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time between two looks at the acknowledgements: the shortest that librdkafka knows.
 const DRAIN_STEP: Duration = Duration::from_millis(1);
+/// How long an abort waits for what is under way.
+const SETTLE_DOWN: Duration = Duration::from_millis(500);
 /// Events of the client that are served in one go, at most.
 const MOST_EVENTS: u32 = 10_000;
 
@@ -170,6 +172,19 @@ impl KafkaProducer {
         self.needs_new_epoch |= disturbances != self.disturbances_before;
     }
 
+    /// Has what was written acknowledged before an abort, for a short time: the call waits for acknowledgements that nobody
+    /// takes in meanwhile, and would ask for nothing until it runs out of time.
+    fn settle_down(&self) {
+        let deadline = now() + SETTLE_DOWN;
+        loop {
+            serve_events(&self.client);
+            if self.client.in_flight_count() == 0 || now() >= deadline {
+                return;
+            }
+            native::flush(self.client.client(), DRAIN_STEP);
+        }
+    }
+
     /// After a failure before the end was asked for.
     fn give_up(&mut self, reason: Error) -> CommitError {
         // Its positions may still be under way to a broker that did not answer in time.
@@ -177,6 +192,7 @@ impl KafkaProducer {
         if matches!(reason, Error::ProducerFenced { .. }) {
             return self.cluster.fenced(&self.transactional_id, reason);
         }
+        self.settle_down();
         match self.client.abort_transaction(self.cluster.options.commit_timeout()) {
             _ if matches!(reason, Error::NotAuthorized { .. } | Error::UnknownTopic { .. }) => {
                 CommitError::Fatal { reason }
@@ -287,6 +303,7 @@ impl TransactionalProducer for KafkaProducer {
         if !std::mem::take(&mut self.is_open) {
             return Ok(());
         }
+        self.settle_down();
         let timeout = self.cluster.options.commit_timeout();
         if let Err(error) = self.client.abort_transaction(timeout) {
             // Whatever is left of it is aborted by the next producer of this id, or by the cluster in time.
