@@ -37,7 +37,6 @@ fn a_standby_has_little_left_to_read() {
     let read = of_second.sum("settle_restore_events_total", &["authorize"]) - before;
     note(format!("seed {seed}: taken over after {} ms, {read} events read", taken_over.as_millis()));
     assert!(read < 1_000, "seed {seed}: {read} of about {} events were read on the takeover", REQUESTS / 2);
-    assert!(taken_over > SESSION_TIMEOUT, "a static member is waited for");
 
     deployment.produce(500, seed.wrapping_add(1));
     of_second.wait("settle_decided_records_total", &["authorize"], |decided| decided >= 500);
