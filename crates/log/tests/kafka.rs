@@ -158,7 +158,7 @@ fn after_positions_that_were_not_answered_the_next_transaction_has_a_new_epoch()
         Err(CommitError::Unknown { .. }) => producer = log.producer(ID).expect("a producer"),
         other => panic!("{other:?}"),
     }
-    let aborted_in = aborted.captured().first().map(|captured| epoch_in(captured));
+    let aborted_in = aborted.captured().first().map(epoch_in);
 
     let commit = proxy.arm(Requests::commits().of_transaction(ID), Fault::Copy);
     producer.begin().expect("it begins");
