@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
-use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _, RebalanceProtocol};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::topic_partition_list::Offset;
 
-use super::events::{MemberEvents, ReaderEvents};
+use super::events::ReaderEvents;
 use super::fetcher::{self, Fetcher};
+use super::member::Member;
 use super::native;
 use super::problems::{Errors, code_of};
 use super::time::now;
@@ -29,6 +29,8 @@ use crate::record::TopicPartition;
 
 /// Events of the member that one poll serves, at most.
 const MEMBER_EVENTS: u32 = 16;
+/// Changes of the assignment that are carried out before a member goes away: there is one, or it was given up again.
+const CHANGES_AT_THE_END: u32 = 4;
 /// How long one look at the group's offsets may take; the worker asks again.
 const OFFSETS_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -37,7 +39,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(300);
 
 /// A consumer on Kafka.
 pub(super) struct KafkaConsumer {
-    member: BaseConsumer<MemberEvents>,
+    member: Member,
     fetcher: Fetcher,
     options: ConsumerOptions,
     errors: Errors,
@@ -51,7 +53,7 @@ pub(super) struct KafkaConsumer {
 
 impl KafkaConsumer {
     pub(super) fn new(
-        member: BaseConsumer<MemberEvents>,
+        member: Member,
         fetcher: Fetcher,
         options: ConsumerOptions,
         errors: Errors,
@@ -303,20 +305,15 @@ impl KafkaConsumer {
 
 impl Drop for KafkaConsumer {
     fn drop(&mut self) {
-        // Leaving the group revokes what is left, and nobody will poll to answer it.
-        self.member.client().context().close();
-        if self.unanswered {
-            // The client is going away: there is nobody to tell of an error.
-            let _ = self.answer(false);
+        // What the group says is answered as long as it is there to hear it. Whether this works or not, the client goes
+        // away: there is nobody to tell of an error.
+        for _ in 0..CHANGES_AT_THE_END {
+            if self.unanswered && self.answer(false).is_err() {
+                return;
+            }
+            if !matches!(self.serve_member(Duration::ZERO), Ok(Some(_))) {
+                return;
+            }
         }
     }
-}
-
-/// Makes the member's client.
-pub(super) fn member(
-    config: &rdkafka::ClientConfig,
-    events: MemberEvents,
-) -> Result<BaseConsumer<MemberEvents>, Error> {
-    BaseConsumer::from_config_and_context(config, events)
-        .map_err(|error| Error::ClientSettings { what: error.to_string() })
 }

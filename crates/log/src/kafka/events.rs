@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rdkafka::TopicPartitionList;
 use rdkafka::client::ClientContext;
 use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext, RebalanceProtocol};
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{NoCustomPartitioner, ProducerContext};
@@ -129,7 +129,7 @@ pub(super) struct MemberEvents {
 
 impl MemberEvents {
     pub(super) fn new(notes: Notes) -> Self {
-        Self { notes, changes: Mutex::default(), is_closing: AtomicBool::new(false) }
+        Self { notes, changes: Mutex::default(), is_closing: AtomicBool::default() }
     }
 
     /// From now on nobody handles changes: they are answered where they come up.
@@ -166,11 +166,12 @@ impl ConsumerContext for MemberEvents {
             _ => AssignmentChange::Revoked(numbers),
         };
         if self.is_closing.load(Ordering::Relaxed) {
-            // Whether this works or not, the client goes away.
-            let _ = match member.rebalance_protocol() {
-                RebalanceProtocol::Cooperative => member.incremental_unassign(&TopicPartitionList::new()),
-                _ => member.unassign(),
-            };
+            // An assignment that comes now is void: librdkafka gave the place in the group up when it heard of the end, and
+            // answering would find nobody (see `Member`). A revocation is part of the end and waits for its answer; whether
+            // that works or not, the client goes away.
+            if !matches!(change, AssignmentChange::Assigned(_)) {
+                let _ = member.unassign();
+            }
             return;
         }
         lock(&self.changes).push_back(change);

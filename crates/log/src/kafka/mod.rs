@@ -15,6 +15,7 @@ mod cluster;
 mod consumer;
 mod events;
 mod fetcher;
+mod member;
 mod native;
 pub mod options;
 mod problems;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use self::cluster::Cluster;
 use self::events::{MemberEvents, ReaderEvents};
 use self::fetcher::Fetcher;
+use self::member::Member;
 pub use self::options::{GroupProtocol, GroupSettings, KafkaOptions, NewTopicSettings, Sasl, Security};
 use crate::consumer::{Consumer, ConsumerOptions};
 use crate::error::Error;
@@ -86,7 +88,7 @@ impl Log for KafkaLog {
         let identity = &options.identity;
         let config = self.cluster.options.member(&format!("member-{identity}"), &options.group, identity)?;
         let events = MemberEvents::new(self.cluster.notes(&format!("member {identity}")));
-        let member = consumer::member(&config, events)?;
+        let member = Member::new(&config, events)?;
         let fetcher = self.fetcher(&format!("fetcher-{identity}"), &options.group)?;
         let errors = self.cluster.errors.clone();
         Ok(Box::new(consumer::KafkaConsumer::new(member, fetcher, options, errors)?))
