@@ -54,6 +54,11 @@ impl Positions {
         }
         Ok(committed)
     }
+
+    /// Records before them, of all partitions.
+    pub(crate) fn sum(&self) -> anyhow::Result<i64> {
+        Ok(self.committed()?.values().sum())
+    }
 }
 
 /// Ends of a topic's partitions, records of open transactions and markers included.

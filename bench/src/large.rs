@@ -24,6 +24,7 @@ use crate::clock::now;
 use crate::contender::{Contender, Setup};
 use crate::kafka::{self, Positions};
 use crate::process::{Process, cpu_seconds, peak_rss_mib};
+use crate::recovery::{self, Recovery};
 use crate::{cluster, load};
 
 /// Payments of a debtor.
@@ -46,36 +47,48 @@ pub(crate) struct Large {
     pub(crate) client_cpu_per_million: f64,
     /// Highest resident memory, MiB.
     pub(crate) peak_rss_mib: f64,
-    /// Seconds from the start of a process after `kill -9` to its first commit, the state on disk.
-    pub(crate) restart_seconds: f64,
+    /// After `kill -9`, the state on disk.
+    pub(crate) after_kill: Vec<Recovery>,
+    /// The same in a group of the newer protocol (KIP-848). A process that the group refuses is started again.
+    pub(crate) after_kill_kip_848: Recovery,
+    /// With nothing on disk, from the journal.
+    pub(crate) empty_machine: Recovery,
+    /// With nothing on disk, from snapshots of all partitions and the rest of the journal.
+    pub(crate) empty_machine_with_snapshots: Recovery,
 }
 
+/// Starts after `kill -9` that are measured.
+const KILLS: u32 = 3;
+
 /// Writes the journal, restores it, works on it, kills and starts the process.
-pub(crate) fn run(setup: &Setup, keys: u64, payments: u64) -> anyhow::Result<Large> {
+pub(crate) fn run(setup: &Setup, keys: u64, payments: u64, seed: u64) -> anyhow::Result<Large> {
     let application = format!("large-{keys}");
     cluster::reset_all(setup)?;
     write_journal(setup, keys)?;
     let contender = Contender::SettleAuthorize;
     let (group, input) = contender.stages(&application).swap_remove(0);
     let positions = Positions::open(&setup.bootstrap, &group, input, setup.partitions)?;
-    let start = |number: u32| {
-        let log = setup.logs.join(format!("{application}-{number}.log"));
-        Process::start(contender.title(), &setup.command(contender, &application)?, &log)
+    let log_of = |name: &str| setup.logs.join(format!("{application}-{name}.log"));
+    let start = |name: &str, settings: &[String]| {
+        let mut command = setup.command(contender, &application)?;
+        for setting in settings {
+            command.arg("--set").arg(setting);
+        }
+        Process::start(contender.title(), &command, &log_of(name))
     };
-    // One request for each partition, so that there is something to commit once the restore has ended.
-    let sum = |positions: &Positions| -> anyhow::Result<i64> { Ok(positions.committed()?.values().sum()) };
+    // Some requests for each partition, so that there is something to commit once the restore has ended.
     load::to_kafka(&setup.bootstrap, 1_000, 7_000, setup.partitions)?;
     let began = now();
-    let mut process = start(0)?;
+    let mut process = start("restores", &[])?;
     let restored = i64::try_from(keys + 1_000)?;
-    wait(&mut process, || Ok(sum(&positions)? >= restored))?;
+    wait(&mut process, || Ok(positions.sum()? >= restored))?;
     let seconds = began.elapsed().as_secs_f64();
     let restore_cpu = cpu_seconds(process.id()).context("the process is there")?;
     // Now as fast as it can.
     load::to_kafka(&setup.bootstrap, payments, 8_000, setup.partitions)?;
     let total: i64 = kafka::ends(&setup.bootstrap, topic::REQUESTED, setup.partitions)?.values().sum();
-    let before = (now(), sum(&positions)?, cpu_seconds(process.id()).unwrap_or(0.0));
-    wait(&mut process, || Ok(sum(&positions)? >= total))?;
+    let before = (now(), positions.sum()?, cpu_seconds(process.id()).unwrap_or(0.0));
+    wait(&mut process, || Ok(positions.sum()? >= total))?;
     let (worked, decided) = (before.0.elapsed().as_secs_f64(), total - before.1);
     let used = cpu_seconds(process.id()).unwrap_or(0.0) - before.2;
     ensure!(
@@ -83,13 +96,48 @@ pub(crate) fn run(setup: &Setup, keys: u64, payments: u64) -> anyhow::Result<Lar
         "nothing was left to be decided when the measurement began: more payments are needed"
     );
     let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
-    process.kill();
-    load::to_kafka(&setup.bootstrap, 1_000, 9_000, setup.partitions)?;
-    let killed = now();
-    let mut process = start(1)?;
-    wait(&mut process, || Ok(sum(&positions)? > total))?;
-    let restart_seconds = killed.elapsed().as_secs_f64();
-    process.stop(Duration::from_secs(60))?;
+    let snapshots = setup.work.join(format!("snapshots-{keys}"));
+    let with_snapshots = [
+        format!("snapshots.url=file://{}", snapshots.display()),
+        // Long enough that each partition has one, and none is made while a start is measured.
+        "snapshots.interval_seconds=20".to_owned(),
+    ];
+    let lose_state =
+        || std::fs::remove_dir_all(setup.state(&application)).context("remove the state of the process");
+    let mut after_kill = Vec::new();
+    let (kip_848, empty_machine_with_snapshots, empty_machine) = recovery::under_load(setup, seed, || {
+        for number in 1..=KILLS {
+            recovery::work_for_a_while(&mut process)?;
+            process.kill();
+            process = start(&format!("killed-{number}"), &[])?;
+            after_kill.push(Recovery::of(&positions, &mut process, now())?);
+        }
+        process.stop(Duration::from_secs(60))?;
+        process = start("makes-snapshots", &with_snapshots)?;
+        wait(&mut process, || {
+            let said = std::fs::read_to_string(log_of("makes-snapshots")).unwrap_or_default();
+            Ok(said.matches("a snapshot was made").count() >= usize::try_from(setup.partitions)?)
+        })?;
+        process.kill();
+        lose_state()?;
+        process = start("from-snapshots", &with_snapshots)?;
+        let empty_machine_with_snapshots = Recovery::of(&positions, &mut process, now())?;
+        process.kill();
+        lose_state()?;
+        process = start("from-the-journal", &[])?;
+        let empty_machine = Recovery::of(&positions, &mut process, now())?;
+        process.stop(Duration::from_secs(60))?;
+        let newer_protocol = ["kafka.group_protocol=consumer".to_owned()];
+        // The group changes its protocol when it has no members of the old one.
+        let begins = || start("kip-848", &newer_protocol);
+        let (_, mut process) = Recovery::of_restarted(&positions, now(), begins)?;
+        recovery::work_for_a_while(&mut process)?;
+        process.kill();
+        let (kip_848, process) = Recovery::of_restarted(&positions, now(), begins)?;
+        process.stop(Duration::from_secs(60))?;
+        Ok((kip_848, empty_machine_with_snapshots, empty_machine))
+    })?;
+    let _ = std::fs::remove_dir_all(snapshots);
     let _ = std::fs::remove_dir_all(setup.state(&application));
     #[expect(clippy::cast_precision_loss, reason = "a number of payments is far below 2^52")]
     let (keys_f, decided_f) = (keys as f64, decided as f64);
@@ -100,7 +148,10 @@ pub(crate) fn run(setup: &Setup, keys: u64, payments: u64) -> anyhow::Result<Lar
         payments_per_second: decided_f / worked,
         client_cpu_per_million: used / decided_f * 1_000_000.0,
         peak_rss_mib,
-        restart_seconds,
+        after_kill,
+        after_kill_kip_848: kip_848,
+        empty_machine,
+        empty_machine_with_snapshots,
     })
 }
 

@@ -18,6 +18,7 @@ mod load;
 mod machine;
 mod plan;
 mod process;
+mod recovery;
 mod report;
 mod restart;
 mod stats;

@@ -264,16 +264,19 @@ impl Bench {
 
     fn large(&mut self, setup: &Setup) -> anyhow::Result<()> {
         for keys in self.arguments.large_keys.clone() {
-            let run = large::run(setup, keys, self.arguments.payments);
+            let run = large::run(setup, keys, self.arguments.payments, self.arguments.seed);
             let Some(run) = self.kept(&format!("{keys} keys"), run)? else { continue };
             say(&format!(
-                "{keys} keys: replay {:.0} events/s ({:.0} for a CPU second), then {:.0} payments/s, CPU s/million {:.2}, {:.0} MiB, restart {:.2} s",
+                "{keys} keys: replay {:.0} events/s ({:.0} for a CPU second), then {:.0} payments/s, CPU s/million {:.2}, {:.0} MiB; seconds to the first commit: after kill -9 {:.2?}, on an empty machine {:.2}, with snapshots {:.2}, after kill -9 under KIP-848 {:.2}",
                 run.replayed_per_second,
                 run.replayed_per_cpu_second,
                 run.payments_per_second,
                 run.client_cpu_per_million,
                 run.peak_rss_mib,
-                run.restart_seconds
+                run.after_kill.iter().map(|one| one.first_seconds).collect::<Vec<_>>(),
+                run.empty_machine.first_seconds,
+                run.empty_machine_with_snapshots.first_seconds,
+                run.after_kill_kip_848.first_seconds
             ));
             self.results.large.push(run);
             self.save()?;
@@ -292,10 +295,10 @@ impl Bench {
             let run = restart::run(setup, contender, keys, self.arguments.rounds, self.arguments.seed);
             let Some(run) = self.kept(&format!("restart of {}", contender.title()), run)? else { continue };
             say(&format!(
-                "restart of {} with {keys} keys: {:.2?} s, on an empty machine {:.2?} s",
+                "restart of {} with {keys} keys: {:.2?} s, on an empty machine {:.2} s",
                 contender.title(),
-                run.seconds,
-                run.empty_machine_seconds
+                run.after_kill.iter().map(|one| one.first_seconds).collect::<Vec<_>>(),
+                run.empty_machine.first_seconds
             ));
             self.results.restart.push(run);
             self.save()?;

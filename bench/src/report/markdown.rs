@@ -6,6 +6,7 @@ use super::Results;
 use crate::contender::Contender;
 use crate::embedded::Embedded;
 use crate::latency::Latency;
+use crate::recovery::Recovery;
 use crate::stats::{Spread, TAIL, WARM_UP};
 use crate::throughput::Throughput;
 
@@ -162,21 +163,35 @@ fn latency(text: &mut String, results: &Results) {
 }
 
 fn restart(text: &mut String, results: &Results) {
-    if results.restart.is_empty() {
+    if results.restart.is_empty() && results.large.is_empty() {
         return;
     }
     line(text, "\n## Restart\n");
     line(
         text,
-        "Seconds from the start of a process after `kill -9` to its first committed decision, while requests go on coming; with its state on disk, and with nothing on disk.\n",
+        "Seconds from the start of a process after `kill -9` to its first committed decision, and until each partition had one, while requests go on coming; with its state on disk, and with nothing on disk.\n",
     );
-    line(text, "| contender | keys | with its state | on an empty machine |\n|---|--:|--:|--:|");
+    line(text, "| contender | keys | start | first | all partitions |\n|---|--:|---|--:|--:|");
     for run in &results.restart {
-        let kept =
-            Spread::of(run.seconds.iter().copied()).map_or_else(String::new, |spread| shown(&spread, 2));
-        let empty = run.empty_machine_seconds.map_or_else(String::new, |seconds| format!("{seconds:.2}"));
-        line(text, &format!("| {} | {} | {kept} | {empty} |", run.contender.title(), run.keys));
+        let (who, keys) = (run.contender.title(), run.keys);
+        recovery(text, who, keys, "state on disk", &run.after_kill);
+        recovery(text, who, keys, "nothing on disk", &[run.empty_machine]);
     }
+    for run in &results.large {
+        let (who, keys) = (Contender::SettleAuthorize.title(), run.keys);
+        recovery(text, who, keys, "state on disk", &run.after_kill);
+        recovery(text, who, keys, "state on disk, group of KIP-848", &[run.after_kill_kip_848]);
+        recovery(text, who, keys, "nothing on disk", &[run.empty_machine]);
+        recovery(text, who, keys, "nothing on disk, snapshots", &[run.empty_machine_with_snapshots]);
+    }
+}
+
+fn recovery(text: &mut String, who: &str, keys: u64, how: &str, measured: &[Recovery]) {
+    let cell = |figure: fn(&Recovery) -> f64| {
+        Spread::of(measured.iter().map(figure)).map_or_else(String::new, |spread| shown(&spread, 2))
+    };
+    let (first, all) = (cell(|one| one.first_seconds), cell(|one| one.all_seconds));
+    line(text, &format!("| {who} | {keys} | {how} | {first} | {all} |"));
 }
 
 fn large(text: &mut String, results: &Results) {
@@ -190,21 +205,20 @@ fn large(text: &mut String, results: &Results) {
     );
     line(
         text,
-        "| keys | replay, events/s | of each core, events/s | then payments/s | client CPU s per million | peak RSS, MiB | restart after kill -9, s |",
+        "| keys | replay, events/s | of each core, events/s | then payments/s | client CPU s per million | peak RSS, MiB |",
     );
-    line(text, "|--:|--:|--:|--:|--:|--:|--:|");
+    line(text, "|--:|--:|--:|--:|--:|--:|");
     for run in &results.large {
         line(
             text,
             &format!(
-                "| {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} | {:.2} |",
+                "| {} | {:.0} | {:.0} | {:.0} | {:.2} | {:.0} |",
                 run.keys,
                 run.replayed_per_second,
                 run.replayed_per_cpu_second,
                 run.payments_per_second,
                 run.client_cpu_per_million,
-                run.peak_rss_mib,
-                run.restart_seconds
+                run.peak_rss_mib
             ),
         );
     }
@@ -333,7 +347,10 @@ fn targets(text: &mut String, results: &Results) {
                 .restart
                 .iter()
                 .filter(|run| run.contender == SettleAuthorize)
-                .flat_map(|run| run.seconds.clone()),
+                .flat_map(|run| run.after_kill.iter().map(|one| one.first_seconds))
+                .chain(
+                    results.large.iter().flat_map(|run| run.after_kill.iter().map(|one| one.first_seconds)),
+                ),
         ),
         is_met: |found| found < 1.0,
     });
