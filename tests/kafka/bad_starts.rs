@@ -5,7 +5,7 @@ use std::time::Duration;
 use rdkafka::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use settle_test_services::kafka::{Cluster, Options, tool};
+use settle_test_services::kafka::{Cluster, Options};
 use settle_tests::program::now;
 
 use crate::deployment::{Deployment, seed};
@@ -94,16 +94,7 @@ fn a_journal_that_was_cut_or_made_again_is_refused() {
     deployment.run(&["run", "--until-idle"]).expect_code(0);
 
     // The first records of a partition are gone: a store that is there needs none of them, an empty one does.
-    let request = deployment.path("delete.json");
-    let json = r#"{"version":1,"partitions":[{"topic":"payments.decided","partition":0,"offset":20}]}"#;
-    std::fs::write(&request, json).expect("a file can be written");
-    let arguments = [
-        "--bootstrap-server",
-        &deployment.cluster.bootstrap(),
-        "--offset-json-file",
-        request.to_str().expect("a path"),
-    ];
-    tool(deployment.cluster.installed(), "kafka-delete-records", &arguments).expect("records can be deleted");
+    deployment.cut_journal(20);
     deployment.run(&["run", "--until-idle"]).expect_code(0);
     let moved_away = deployment.path("state-moved-away");
     std::fs::rename(&state, &moved_away).expect("a folder can be renamed");

@@ -5,10 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use settle_config::DEMO_TOML;
 use settle_test_services::Port;
 use settle_test_services::audit::{self, Verdict};
-use settle_test_services::kafka::Cluster;
+use settle_test_services::kafka::{Cluster, tool};
 use settle_tests::program::{self, now};
 use settle_tests::{Outcome, Running, note};
 use tempfile::TempDir;
@@ -96,6 +98,35 @@ impl Deployment {
         // It waits for a broker that is being restarted: a request must be written once, whatever happens to Settle.
         command.arg("--set").arg("kafka.transaction_timeout_ms=60000");
         Running::start(command).wait().expect_code(0);
+    }
+
+    /// Writes records to `payments.requested` as an upstream team does: partition, key and value of each.
+    pub(crate) fn send(&self, records: impl IntoIterator<Item = (u32, String, Vec<u8>)>) {
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", self.cluster.bootstrap())
+            .create()
+            .expect("a producer");
+        for (partition, key, value) in records {
+            let partition = i32::try_from(partition).expect("few");
+            let record = BaseRecord::to("payments.requested").payload(&value).key(&key).partition(partition);
+            producer.send(record).map_err(|(error, _)| error).expect("there is room");
+        }
+        producer.flush(Duration::from_secs(30)).expect("all is written");
+    }
+
+    /// Removes the records of `payments.decided/0` before an offset, as Kafka does with old ones.
+    pub(crate) fn cut_journal(&self, offset: u64) {
+        let request = self.path("delete.json");
+        let partition = format!(r#"{{"topic":"payments.decided","partition":0,"offset":{offset}}}"#);
+        let json = format!(r#"{{"version":1,"partitions":[{partition}]}}"#);
+        std::fs::write(&request, json).expect("a file can be written");
+        let arguments = [
+            "--bootstrap-server",
+            &self.cluster.bootstrap(),
+            "--offset-json-file",
+            request.to_str().expect("a path"),
+        ];
+        tool(self.cluster.installed(), "kafka-delete-records", &arguments).expect("records can be deleted");
     }
 
     /// Starts process number `instance`, with both stages and a state folder of its own that it finds again.
@@ -226,6 +257,27 @@ impl Metrics {
             assert!(started.elapsed() < Duration::from_secs(90), "{name} {labels:?} stays at {value}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Waits until a metric is above a value and has not changed for a while.
+    #[track_caller]
+    pub(crate) fn wait_until_still(
+        &self,
+        name: &str,
+        labels: &[&str],
+        above: u64,
+        still_for: Duration,
+    ) -> u64 {
+        let mut value = self.wait(name, labels, |value| value > above);
+        let mut changed = now();
+        while changed.elapsed() < still_for {
+            std::thread::sleep(Duration::from_millis(50));
+            let is = self.sum(name, labels);
+            if is != value {
+                (value, changed) = (is, now());
+            }
+        }
+        value
     }
 }
 

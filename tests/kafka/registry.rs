@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use serde_json::{Value, json};
 use settle_schema::BuiltIn;
-use settle_test_services::audit::{self, Outcome};
+use settle_test_services::audit;
 use settle_test_services::kafka::{Cluster, Options};
 use settle_test_services::registry::{self, Registry};
 use settle_tests::requests::{encoded, payment};
@@ -24,25 +22,18 @@ fn register(registry: &Registry, subject: &str, schema: &str) -> u32 {
 }
 
 /// Writes requests under a schema id, as an upstream team does.
-fn send(deployment: &Deployment, id: u32, requests: &[(i32, &str)]) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", deployment.cluster.bootstrap())
-        .create()
-        .expect("a producer");
-    for (partition, payment_id) in requests {
-        let mut value = encoded(&payment(&debtor_of(*partition), payment_id));
+fn send(deployment: &Deployment, id: u32, requests: &[(u32, &str)]) {
+    deployment.send(requests.iter().map(|(partition, payment_id)| {
+        let debtor = debtor_of(*partition);
+        let mut value = encoded(&payment(&debtor, payment_id));
         value[1..5].copy_from_slice(&id.to_be_bytes());
-        let key = debtor_of(*partition);
-        let record = BaseRecord::to("payments.requested").payload(&value).key(&key).partition(*partition);
-        producer.send(record).map_err(|(error, _)| error).expect("there is room");
-    }
-    producer.flush(Duration::from_secs(30)).expect("all is written");
+        (*partition, debtor, value)
+    }));
 }
 
 /// A debtor whose requests belong in this partition of two.
-fn debtor_of(partition: i32) -> String {
-    let number = u32::try_from(partition).expect("small");
-    let is_right = |debtor: &String| settle_log::partition_for_key(debtor.as_bytes(), 2) == number;
+fn debtor_of(partition: u32) -> String {
+    let is_right = |debtor: &String| settle_log::partition_for_key(debtor.as_bytes(), 2) == partition;
     (0..100).map(|index| format!("debtor-{index}")).find(is_right).expect("one of a hundred")
 }
 
@@ -84,12 +75,19 @@ fn a_record_of_an_unknown_schema_waits_for_the_registry_and_holds_up_nothing_els
     process.stop();
     let verdict = deployment.finish_and_judge(seed);
     assert_eq!(verdict.report.decisions.values().sum::<usize>(), 1_005);
-    assert_eq!(verdict.report.unreadable_requests, verdict.report.decided(Outcome::Invalid));
+
+    // Each of what waited, and of what came behind it, was approved once.
+    let bootstrap = deployment.cluster.bootstrap();
+    let topics = ["payments.decided", "payments.approved"];
+    let read = audit::read_all(&bootstrap, &[], &topics, Duration::from_secs(60)).expect("readable");
+    for payment_id in ["waits-1", "waits-2", "behind", "goes-on-1", "goes-on-2"] {
+        let is_approval =
+            |value: &&[u8]| value.windows(payment_id.len()).any(|part| part == payment_id.as_bytes());
+        let approved = read.records("payments.approved").filter_map(|(_, record)| record.value.as_deref());
+        assert_eq!(approved.filter(is_approval).count(), 1, "approvals of {payment_id}");
+    }
 
     // What was written names the registry's ids, and the program reads it back through them.
-    let bootstrap = deployment.cluster.bootstrap();
-    let read =
-        audit::read_all(&bootstrap, &[], &["payments.decided"], Duration::from_secs(60)).expect("readable");
     let of_journal = register(&service, "payments.decided-value", BuiltIn::DecisionEvent.text());
     let values = read.records("payments.decided").filter_map(|(_, record)| record.value.as_deref());
     assert!(values.into_iter().all(|value| value[1..5] == of_journal.to_be_bytes()));

@@ -3,8 +3,6 @@
 
 use std::time::Duration;
 
-use rdkafka::ClientConfig;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use settle_runtime::clock::{SystemClock, WallClock};
 use settle_test_services::audit::Outcome;
 use settle_test_services::kafka::{Cluster, Options};
@@ -29,24 +27,16 @@ const ROUNDS_IN_FULL: u32 = 30;
 const TXN_OFFSET_COMMIT: i16 = 28;
 
 fn schedule(deployment: &Deployment, round: u32, execute_at: Timestamp) {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", deployment.cluster.bootstrap())
-        .create()
-        .expect("a producer");
-    for number in 0..PAYMENTS {
+    deployment.send((0..PAYMENTS).map(|number| {
         let debtor = format!("debtor-{number}");
         let request = PaymentRequested {
             merchant_id: "shop-1".into(),
             execute_at: Some(execute_at),
             ..payment(&debtor, &format!("p-{round}-{number}"))
         };
-        let value = encoded(&request);
         let partition = settle_log::partition_for_key(debtor.as_bytes(), PARTITIONS);
-        let record = BaseRecord::to("payments.requested").payload(&value).key(&debtor);
-        let record = record.partition(i32::try_from(partition).expect("few"));
-        producer.send(record).map_err(|(error, _)| error).expect("there is room");
-    }
-    producer.flush(Duration::from_secs(30)).expect("all is written");
+        (partition, debtor, encoded(&request))
+    }));
 }
 
 #[test]

@@ -4,12 +4,12 @@ use settle_engine::authorize::{self, Authorize};
 use settle_engine::settle::{self, Settle};
 use settle_engine::{Malformed, Stage};
 use settle_log::{Record, partition_for_key};
-use settle_schema::{AvroRecord, DecodeError, PendingSchema, Schemas, WireIds, encode_with};
+use settle_schema::{AvroRecord, DecodeError, PendingSchema, Schemas};
 use settle_types::event::SourcePosition;
 use settle_types::topic;
 
-/// How a stage's records are read and written.
-pub trait StageCodec: Stage {
+/// How a stage's records are read. Its events are the records of its journal as they stand.
+pub trait StageCodec: Stage<Event: AvroRecord> {
     /// The command for an input record; `partitions` is the partition count of the input.
     ///
     /// # Errors
@@ -20,18 +20,6 @@ pub trait StageCodec: Stage {
         partitions: u32,
         schemas: &mut Schemas,
     ) -> Result<Self::Command, PendingSchema>;
-
-    /// Appends a journal record's value.
-    fn encode(event: &Self::Event, ids: &WireIds, out: &mut Vec<u8>);
-
-    /// Reads a journal record's value.
-    ///
-    /// # Errors
-    /// [`PendingSchema`]: ask again later. What is wrong with the value is in the inner result.
-    fn decode_event(
-        value: &[u8],
-        schemas: &mut Schemas,
-    ) -> Result<Result<Self::Event, DecodeError>, PendingSchema>;
 
     /// What the event decided, for counters: an outcome, or the name of what happened.
     fn outcome(event: &Self::Event) -> &'static str;
@@ -56,17 +44,6 @@ impl StageCodec for Authorize {
         Ok(authorize::Command::request(position, value(record, schemas)?, right_partition, config))
     }
 
-    fn encode(event: &Self::Event, ids: &WireIds, out: &mut Vec<u8>) {
-        encode_with(ids, event, out);
-    }
-
-    fn decode_event(
-        value: &[u8],
-        schemas: &mut Schemas,
-    ) -> Result<Result<Self::Event, DecodeError>, PendingSchema> {
-        schemas.decode(value)
-    }
-
     fn outcome(event: &Self::Event) -> &'static str {
         match (&event.decision, &event.transition) {
             (Some(decision), _) => decision.outcome.as_str(),
@@ -84,17 +61,6 @@ impl StageCodec for Settle {
         schemas: &mut Schemas,
     ) -> Result<settle::Command, PendingSchema> {
         Ok(settle::Command::approved(position(record), value(record, schemas)?))
-    }
-
-    fn encode(event: &Self::Event, ids: &WireIds, out: &mut Vec<u8>) {
-        encode_with(ids, event, out);
-    }
-
-    fn decode_event(
-        value: &[u8],
-        schemas: &mut Schemas,
-    ) -> Result<Result<Self::Event, DecodeError>, PendingSchema> {
-        schemas.decode(value)
     }
 
     fn outcome(event: &Self::Event) -> &'static str {

@@ -69,16 +69,6 @@ pub(crate) fn command<S: StageCodec>(
     wait_for(|schemas| S::decode(record, config, partitions, schemas)).ok()
 }
 
-/// The event of a journal record.
-pub(crate) fn event<S: StageCodec>(value: &[u8]) -> Result<S::Event, DecodeError> {
-    known(wait_for(|schemas| S::decode_event(value, schemas)))
-}
-
-/// Appends the value of an event's journal record.
-pub(crate) fn encode_event<S: StageCodec>(event: &S::Event, value: &mut Vec<u8>) {
-    S::encode(event, &ids(), value);
-}
-
 /// The value of a record.
 pub(crate) fn decode<T: AvroRecord>(value: &[u8]) -> Result<T, DecodeError> {
     known(wait_for(|schemas| schemas.decode(value)))

@@ -165,7 +165,7 @@ impl<S: Audited> Journal<'_, '_, S> {
             let Some(record) = self.stream.next()? else { return Ok(false) };
             self.run.read(S::JOURNAL);
             let value = record.value.as_deref().unwrap_or_default();
-            let event = crate::codec::event::<S>(value).map_err(|error| error.to_string());
+            let event = crate::codec::decode::<S::Event>(value).map_err(|error| error.to_string());
             self.window.push_back(Read { record, event, is_reported: false });
         }
         Ok(true)

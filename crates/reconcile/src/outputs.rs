@@ -376,7 +376,7 @@ impl Comparison<'_, '_> {
         let Some(record) = self.run.readers.record_at(journal, expected.journal_offset)? else {
             return Ok(None);
         };
-        let Ok(event) = crate::codec::event::<S>(record.value.as_deref().unwrap_or_default()) else {
+        let Ok(event) = crate::codec::decode::<S::Event>(record.value.as_deref().unwrap_or_default()) else {
             return Ok(None);
         };
         let cause = match (S::envelope(&event).input, expected.coverage) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use settle_engine::FOLD_VERSION;
-use settle_log::TopicPartition;
+use settle_log::{Reader, TopicPartition};
 
 use crate::codec::StageCodec;
 use crate::error::Error;
@@ -49,40 +49,46 @@ impl Opening {
         self.fetch = shared.snapshots.as_ref().map(|snapshots| snapshots.fetch(wanted, folder));
     }
 
-    /// The state, or none while a snapshot is being fetched.
+    /// The state, or none while a snapshot is being fetched. What the journal has to be asked for goes through `reader`.
     pub(crate) fn poll<S: StageCodec>(
         &mut self,
         shared: &Shared,
+        reader: &mut Option<Box<dyn Reader>>,
     ) -> Result<Option<Box<Partition<S>>>, Error> {
         loop {
             if let Some(fetch) = &self.fetch {
                 let Some(fetched) = fetch.poll() else { return Ok(None) };
                 self.fetch = None;
                 if let Fetched::None { another_journal: Some(stored) } = fetched? {
-                    self.refuse_empty_journal::<S>(shared, stored)?;
+                    self.refuse_empty_journal::<S>(shared.reader(reader)?, stored)?;
                 }
             }
-            if let Some(partition) = self.open(shared)? {
+            if let Some(partition) = self.open(shared, reader)? {
                 return Ok(Some(partition));
             }
         }
     }
 
     /// The store that is here now; none if it cannot be used and another is on its way.
-    fn open<S: StageCodec>(&mut self, shared: &Shared) -> Result<Option<Box<Partition<S>>>, Error> {
+    fn open<S: StageCodec>(
+        &mut self,
+        shared: &Shared,
+        reader: &mut Option<Box<dyn Reader>>,
+    ) -> Result<Option<Box<Partition<S>>>, Error> {
         let journal = TopicPartition::new(S::JOURNAL, self.wanted.partition);
         let store =
             match settle_store::open::<S::Row>(&self.folder, &shared.resources, self.wanted.identity()) {
                 Ok(store) => store,
                 Err(error) if error.is_cured_by_rebuild() && !self.has_begun_anew => {
-                    self.begin_anew::<S>(shared, &journal, error)?;
+                    let is_whole = shared.reader(reader)?.start_offset(&journal)? == 0;
+                    self.begin_anew::<S>(shared, &journal, is_whole, error)?;
                     return Ok(None);
                 }
                 Err(error) => return Err(error.into()),
             };
         if let Some(snapshots) = &shared.snapshots {
             let next = store.progress().map_or(0, |progress| progress.journal_next_offset);
-            let start = shared.log.reader()?.start_offset(&journal)?;
+            let start = shared.reader(reader)?.start_offset(&journal)?;
             if start > next && next > 0 && !self.has_begun_anew {
                 tracing::warn!(%journal, start, next, "the journal begins after the store: a snapshot takes its place");
                 drop(store);
@@ -104,9 +110,9 @@ impl Opening {
         &mut self,
         shared: &Shared,
         journal: &TopicPartition,
+        is_whole: bool,
         error: settle_store::Error,
     ) -> Result<(), Error> {
-        let is_whole = shared.log.reader()?.start_offset(journal)? == 0;
         if !is_whole && shared.snapshots.is_none() {
             return Err(error.into());
         }
@@ -131,9 +137,13 @@ impl Opening {
 
     /// An empty journal under which there were snapshots of another topic: it was deleted and made anew, and deciding
     /// from the beginning would pay twice.
-    fn refuse_empty_journal<S: StageCodec>(&self, shared: &Shared, stored: String) -> Result<(), Error> {
+    fn refuse_empty_journal<S: StageCodec>(
+        &self,
+        reader: &mut dyn Reader,
+        stored: String,
+    ) -> Result<(), Error> {
         let journal = TopicPartition::new(S::JOURNAL, self.wanted.partition);
-        if shared.log.reader()?.end_offset(&journal)? > 0 {
+        if reader.end_offset(&journal)? > 0 {
             return Ok(());
         }
         let found = self.wanted.journal_identity.clone();

@@ -171,7 +171,7 @@ pub(crate) fn fold_some<S: StageCodec>(
     }
     let mut events = Vec::with_capacity(batch.records.len());
     for record in &batch.records {
-        let Ok(decoded) = S::decode_event(value_of(record), schemas) else { return Ok(false) };
+        let Ok(decoded) = schemas.decode::<S::Event>(value_of(record)) else { return Ok(false) };
         let event = decoded.map_err(|error| Error::Journal {
             partition: partition.journal.clone(),
             offset: record.offset,

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -23,9 +23,13 @@ pub struct Snapshots {
     scratch: PathBuf,
     next_scratch: AtomicU64,
     is_sending: Arc<AtomicBool>,
+    sent: Arc<Sent>,
     uploads: Sender<Upload>,
     requests: Sender<Request>,
 }
+
+/// By stage and partition, what the newest snapshot that arrived contains: everything before this offset of the journal.
+type Sent = Mutex<BTreeMap<(&'static str, u32), u64>>;
 
 struct Upload {
     stage: &'static str,
@@ -137,6 +141,7 @@ impl Snapshots {
         }
         let repository = Arc::new(repository);
         let is_sending = Arc::new(AtomicBool::new(false));
+        let sent = Arc::<Sent>::default();
         let (uploads, to_send) = channel();
         let (requests, to_answer) = channel();
         let sender = Uploader {
@@ -144,13 +149,14 @@ impl Snapshots {
             clock: Arc::clone(&clock),
             interval,
             is_sending: Arc::clone(&is_sending),
+            sent: Arc::clone(&sent),
             collected_at: monotonic_now(),
         };
         thread::Builder::new().name("settle-snapshots".to_owned()).spawn(move || sender.run(&to_send))?;
         thread::Builder::new()
             .name("settle-fetches".to_owned())
             .spawn(move || answer_all(&repository, &to_answer))?;
-        Ok(Self { interval, scratch, next_scratch: AtomicU64::new(0), is_sending, uploads, requests })
+        Ok(Self { interval, scratch, next_scratch: AtomicU64::new(0), is_sending, sent, uploads, requests })
     }
 
     /// Time between two snapshots of a partition.
@@ -163,6 +169,12 @@ impl Snapshots {
         let is_free =
             self.is_sending.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok();
         is_free.then_some(Permit { snapshots: self, is_used: false })
+    }
+
+    /// True if a snapshot that arrived contains the journal up to here, so that another one would bring nothing.
+    pub(crate) fn has(&self, stage: &'static str, partition: u32, journal_next_offset: u64) -> bool {
+        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+        sent.get(&(stage, partition)) == Some(&journal_next_offset)
     }
 
     /// Begins to fetch the newest snapshot of a partition into its folder. A folder that has something in it is left
@@ -191,6 +203,7 @@ struct Uploader {
     clock: Arc<dyn WallClock>,
     interval: Duration,
     is_sending: Arc<AtomicBool>,
+    sent: Arc<Sent>,
     collected_at: Instant,
 }
 
@@ -207,6 +220,10 @@ impl Uploader {
         let Upload { stage, partition, checkpoint, began } = upload;
         match self.repository.upload(checkpoint, self.clock.now()) {
             Ok(uploaded) => {
+                let journal_next_offset = uploaded.manifest.journal_next_offset;
+                let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+                sent.insert((stage, partition), journal_next_offset);
+                drop(sent);
                 metrics::snapshots_total(stage).increment(1);
                 let files = u64::try_from(uploaded.files_sent).unwrap_or(u64::MAX);
                 metrics::snapshot_uploads_total(stage).increment(files);
@@ -216,7 +233,7 @@ impl Uploader {
                 tracing::info!(
                     stage,
                     partition,
-                    journal_next_offset = uploaded.manifest.journal_next_offset,
+                    journal_next_offset,
                     files_sent = uploaded.files_sent,
                     bytes_sent = uploaded.bytes_sent,
                     "a snapshot was made"
@@ -250,7 +267,6 @@ fn answer_all(repository: &SnapshotRepository, to_answer: &Receiver<Request>) {
             Request::Fetch { wanted, folder, answer } => {
                 // Whoever asked may have given the partition up meanwhile.
                 let _ = answer.send(fetch(repository, &wanted, &folder));
-                note(repository, &wanted);
             }
             Request::Note(wanted) => note(repository, &wanted),
         }
@@ -291,17 +307,10 @@ fn completed(stage: &'static str, partition: u32, at: settle_types::Timestamp) {
     metrics::snapshot_completed_timestamp_seconds(stage, partition).set(gauge_value(seconds));
 }
 
-/// When each partition of a worker had its last snapshot.
+/// When each partition of a worker had its last turn.
 #[derive(Debug, Default)]
 pub(crate) struct Schedule {
-    last: BTreeMap<u32, Last>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Last {
-    at: Instant,
-    /// What it contained; none if this worker has made none yet.
-    journal_next_offset: Option<u64>,
+    last: BTreeMap<u32, Instant>,
 }
 
 impl Schedule {
@@ -309,18 +318,16 @@ impl Schedule {
     pub(crate) fn most_overdue(&mut self, owned: &[u32], interval: Duration, moment: Instant) -> Option<u32> {
         self.last.retain(|number, _| owned.contains(number));
         for number in owned {
-            self.last.entry(*number).or_insert(Last { at: moment, journal_next_offset: None });
+            self.last.entry(*number).or_insert(moment);
         }
         let overdue =
-            self.last.iter().filter(|(_, last)| moment.saturating_duration_since(last.at) >= interval);
-        overdue.min_by_key(|(_, last)| last.at).map(|(number, _)| *number)
+            self.last.iter().filter(|(_, last)| moment.saturating_duration_since(**last) >= interval);
+        overdue.min_by_key(|(_, last)| **last).map(|(number, _)| *number)
     }
 
-    /// Notes an attempt; true if there is anything new since the last one.
-    pub(crate) fn begin(&mut self, number: u32, journal_next_offset: u64, moment: Instant) -> bool {
-        let last = Last { at: moment, journal_next_offset: Some(journal_next_offset) };
-        let before = self.last.insert(number, last);
-        before.and_then(|before| before.journal_next_offset) != Some(journal_next_offset)
+    /// Notes a turn.
+    pub(crate) fn begin(&mut self, number: u32, moment: Instant) {
+        self.last.insert(number, moment);
     }
 }
 
@@ -329,19 +336,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_partition_has_its_turn_when_it_has_waited_and_changed() {
+    fn each_partition_has_its_turn_when_it_has_waited() {
         let mut schedule = Schedule::default();
         let start = monotonic_now();
         let after = |minutes: u64| start + Duration::from_secs(60 * minutes);
         let hour = Duration::from_secs(3_600);
         assert_eq!(schedule.most_overdue(&[1, 2], hour, start), None, "both are new");
         assert_eq!(schedule.most_overdue(&[1, 2], hour, after(60)), Some(1));
-        assert!(schedule.begin(1, 10, after(60)));
+        schedule.begin(1, after(60));
         assert_eq!(schedule.most_overdue(&[1, 2], hour, after(61)), Some(2), "1 has had its turn");
-        assert!(schedule.begin(2, 0, after(61)), "the first one of a partition is made in any case");
+        schedule.begin(2, after(61));
         assert_eq!(schedule.most_overdue(&[1, 2], hour, after(62)), None);
-        assert!(!schedule.begin(1, 10, after(120)), "nothing is new");
-        assert!(schedule.begin(1, 11, after(180)));
+        schedule.begin(1, after(180));
         assert_eq!(schedule.most_overdue(&[2], hour, after(200)), Some(2), "1 was given up");
     }
 }

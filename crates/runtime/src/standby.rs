@@ -126,6 +126,7 @@ struct Follower<'a> {
     shared: &'a Shared,
     schemas: Schemas,
     reader: Option<Box<dyn Reader>>,
+    journal_identity: Option<String>,
     openings: BTreeMap<u32, Opening>,
     /// Since when a copy is not tried.
     failed: BTreeMap<u32, Instant>,
@@ -138,6 +139,7 @@ impl<'a> Follower<'a> {
             shared,
             schemas: shared.schemas.clone(),
             reader: None,
+            journal_identity: None,
             openings: BTreeMap::new(),
             failed: BTreeMap::new(),
             reported: BTreeMap::new(),
@@ -148,6 +150,16 @@ impl<'a> Follower<'a> {
     fn forget(&mut self, number: u32) {
         self.openings.remove(&number);
         self.failed.remove(&number);
+    }
+
+    /// Asked for once: the partitions of a stage have one journal.
+    fn journal_identity<S: StageCodec>(&mut self) -> Result<String, Error> {
+        let identity = match self.journal_identity.take() {
+            Some(known) => known,
+            None => journal_identity::<S>(self.shared)?,
+        };
+        self.journal_identity = Some(identity.clone());
+        Ok(identity)
     }
 
     /// Opens the partition, or folds some of its journal; true if there was something to do.
@@ -163,6 +175,7 @@ impl<'a> Follower<'a> {
                 self.failed.insert(number, monotonic_now());
                 self.openings.remove(&number);
                 self.reader = None;
+                self.journal_identity = None;
                 // A copy that cannot go back to what its store has is opened anew.
                 if partition.as_mut().is_some_and(|partition| partition.roll_back().is_err()) {
                     *partition = None;
@@ -180,22 +193,19 @@ impl<'a> Follower<'a> {
         let Some(partition) = partition else {
             let opening = match self.openings.remove(&number) {
                 Some(opening) => opening,
-                None => Opening::begin::<S>(self.shared, number, journal_identity::<S>(self.shared)?),
+                None => Opening::begin::<S>(self.shared, number, self.journal_identity::<S>()?),
             };
             let opening = self.openings.entry(number).or_insert(opening);
-            *partition = opening.poll(self.shared)?;
+            *partition = opening.poll(self.shared, &mut self.reader)?;
             if partition.is_some() {
                 self.openings.remove(&number);
                 tracing::info!(stage = S::NAME, number, "a partition is followed");
             }
             return Ok(partition.is_some());
         };
-        let reader = match &mut self.reader {
-            Some(reader) => reader,
-            none => none.insert(self.shared.log.reader()?),
-        };
+        let reader = self.shared.reader(&mut self.reader)?;
         let before = partition.journal_next_offset;
-        fold_some(&mut **reader, partition, u64::MAX, &mut self.schemas, Duration::ZERO)?;
+        fold_some(reader, partition, u64::MAX, &mut self.schemas, Duration::ZERO)?;
         let moment = monotonic_now();
         partition.flush_beyond(self.shared.options.max_unflushed_bytes, moment)?;
         partition.flush_after(self.shared.options.flush_interval, moment)?;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use settle_engine::{Output, Payload};
 use settle_log::{Header, OutputRecord, TopicName, TransactionalProducer};
-use settle_schema::WireIds;
+use settle_schema::{AvroRecord, WireIds, encode_with};
 use settle_types::Timestamp;
 
 use crate::error::Error;
@@ -57,7 +57,7 @@ impl Transaction {
         Ok(self.content.get_or_insert_with(Content::default))
     }
 
-    /// Writes a record of the journal, encoded by `encode`.
+    /// Writes a record of the journal.
     pub(crate) fn write_event(
         &mut self,
         topic: &'static str,
@@ -65,11 +65,11 @@ impl Transaction {
         now: Timestamp,
         key: Option<&[u8]>,
         trace: &[Header],
-        encode: impl FnOnce(&WireIds, &mut Vec<u8>),
+        event: &impl AvroRecord,
     ) -> Result<(), Error> {
         let mut value = std::mem::take(&mut self.value);
         value.clear();
-        encode(&self.ids, &mut value);
+        encode_with(&self.ids, event, &mut value);
         let written = self.write(topic, partition, now, key, Some(&value), trace);
         self.value = value;
         written

@@ -101,6 +101,19 @@ pub(crate) struct Shared {
     pub(crate) options: WorkerOptions,
 }
 
+impl Shared {
+    /// The reader in this place, which is made where there is none: each has connections of its own.
+    pub(crate) fn reader<'a>(
+        &self,
+        place: &'a mut Option<Box<dyn Reader>>,
+    ) -> Result<&'a mut dyn Reader, Error> {
+        Ok(match place {
+            Some(reader) => &mut **reader,
+            none => &mut **none.insert(self.log.reader()?),
+        })
+    }
+}
+
 /// Whether a worker can go on where it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
@@ -422,8 +435,9 @@ impl<S: StageCodec> Worker<S> {
         };
         let Some(permit) = snapshots.permit() else { return Ok(()) };
         let now = self.shared.clock.now();
+        self.snapshot_schedule.begin(number, began);
         let partition = ready(&mut self.slots, number);
-        if !self.snapshot_schedule.begin(number, partition.stored_next_offset(), began) {
+        if snapshots.has(S::NAME, number, partition.stored_next_offset()) {
             return Ok(());
         }
         if let Some(checkpoint) = partition.checkpoint(&permit.folder(), now)? {
@@ -530,15 +544,15 @@ impl<S: StageCodec> Worker<S> {
     /// Decides one record, after the timers that its time sets off. One that was decided before is dropped (I4), wherever it
     /// comes from: also when it was delivered twice.
     fn process(&mut self, record: &Record, command: S::Command) -> Result<Flow, Error> {
-        let wall = self.shared.clock.now();
-        let partition = self.ready(record.partition);
-        let is_decided = signed_offset(record.offset) < partition.meta.position(&record.topic);
+        let position = self.ready(record.partition).meta.position(&record.topic);
+        let is_decided = signed_offset(record.offset) < position;
         #[cfg(feature = "mutations")]
         let is_decided = is_decided && !crate::mutations::is(crate::mutations::Mutation::PositionsIgnored);
         if is_decided {
             self.monitor.skipped(1);
             return Ok(Flow::GoOn);
         }
+        let wall = self.shared.clock.now();
         let partition = self.ready(record.partition);
         let config = partition.config().expect("a ready partition has a configuration");
         let now = S::now(&partition.meta, config, &command, wall);
@@ -623,9 +637,7 @@ impl<S: StageCodec> Worker<S> {
             let now = S::envelope(event).now;
             let key = S::journal_key(event, input.as_ref());
             // I3: an event goes to the journal partition with the number of its input partition.
-            self.transaction.write_event(S::JOURNAL, number, now, key.as_deref(), trace, |ids, value| {
-                S::encode(event, ids, value);
-            })?;
+            self.transaction.write_event(S::JOURNAL, number, now, key.as_deref(), trace, event)?;
             for output in S::project(event, input.as_ref()) {
                 self.transaction.write_output(&output, number, now, trace, source_headers)?;
             }

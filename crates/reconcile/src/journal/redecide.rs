@@ -220,7 +220,7 @@ impl<S: Audited> Journal<'_, '_, S> {
             let events = self.try_to_decide(record, event, &command)?;
             let value_of = |event: &S::Event| {
                 let mut value = Vec::new();
-                crate::codec::encode_event::<S>(event, &mut value);
+                crate::codec::encode(event, &mut value);
                 value
             };
             if events.first().map(value_of).as_deref() == record.value.as_deref() {
@@ -325,7 +325,7 @@ impl<S: Audited> Journal<'_, '_, S> {
     fn record_of(event: &S::Event, cause: &Cause, is_first: bool) -> (Option<Vec<u8>>, Vec<u8>, Vec<Header>) {
         let key = cause.with_input(is_first, |input| S::journal_key(event, input));
         let mut value = Vec::new();
-        crate::codec::encode_event::<S>(event, &mut value);
+        crate::codec::encode(event, &mut value);
         (key, value, cause.trace())
     }
 

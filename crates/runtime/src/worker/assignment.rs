@@ -36,7 +36,7 @@ impl<S: StageCodec> Worker<S> {
         self.monitor.enter(Step::OpeningStore);
         for slot in self.slots.values_mut() {
             if let Slot::Opening(opening) = slot
-                && let Some(partition) = opening.poll(&self.shared)?
+                && let Some(partition) = opening.poll(&self.shared, &mut self.reader)?
             {
                 *slot = Slot::Restoring(partition, Restore::begin());
             }
@@ -77,12 +77,9 @@ impl<S: StageCodec> Worker<S> {
         self.fetch_group_offsets()?;
         for number in self.slots.keys().copied().collect::<Vec<_>>() {
             let Some(Slot::Restoring(partition, restore)) = self.slots.get_mut(&number) else { continue };
-            let reader = match &mut self.reader {
-                Some(reader) => reader,
-                none => none.insert(self.shared.log.reader()?),
-            };
+            let reader = self.shared.reader(&mut self.reader)?;
             let before = partition.journal_next_offset;
-            let is_done = restore.advance(&mut **reader, partition, &mut self.schemas)?;
+            let is_done = restore.advance(reader, partition, &mut self.schemas)?;
             self.monitor.restore_stepped(
                 number,
                 partition.journal_next_offset - before,
