@@ -17,8 +17,6 @@ use crate::partition::Partition;
 
 /// How much of a journal one step folds: the worker polls and serves its other partitions between steps.
 const STEP_LIMIT: PollLimit = PollLimit { records: 5_000, bytes: 8 << 20 };
-/// How long a step waits for a record that an open transaction holds back.
-const STEP_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// A restore under way: which step is next.
 pub(crate) struct Restore {
@@ -93,7 +91,7 @@ impl Restore {
                 self.step = Step::Tail { committed, end };
                 Ok(partition.journal_next_offset >= end)
             }
-            Step::Tail { end, .. } => fold_some(reader, partition, *end, schemas, STEP_TIMEOUT),
+            Step::Tail { end, .. } => fold_some(reader, partition, *end, schemas),
         }
     }
 
@@ -149,19 +147,19 @@ fn journal_end<S: StageCodec>(reader: &mut dyn Reader, partition: &Partition<S>)
     Ok(end)
 }
 
-/// Folds the next committed records of the journal up to `end`, a bounded number of them; true when the end is reached.
+/// Folds the next committed records of the journal up to `end`, a bounded number of those that are here: it does not wait for
+/// what is fetched, nor for what an open transaction holds back. True when the end is reached.
 pub(crate) fn fold_some<S: StageCodec>(
     reader: &mut dyn Reader,
     partition: &mut Partition<S>,
     end: u64,
     schemas: &mut Schemas,
-    timeout: Duration,
 ) -> Result<bool, Error> {
     let from = partition.journal_next_offset;
     if from >= end {
         return Ok(true);
     }
-    let batch = reader.read(&partition.journal, from, STEP_LIMIT, timeout)?;
+    let batch = reader.read(&partition.journal, from, STEP_LIMIT, Duration::ZERO)?;
     if batch.next_offset == from {
         return Ok(false);
     }

@@ -205,7 +205,7 @@ impl<'a> Follower<'a> {
         };
         let reader = self.shared.reader(&mut self.reader)?;
         let before = partition.journal_next_offset;
-        fold_some(reader, partition, u64::MAX, &mut self.schemas, Duration::ZERO)?;
+        fold_some(reader, partition, u64::MAX, &mut self.schemas)?;
         let moment = monotonic_now();
         partition.flush_beyond(self.shared.options.max_unflushed_bytes, moment)?;
         partition.flush_after(self.shared.options.flush_interval, moment)?;

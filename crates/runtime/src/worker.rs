@@ -132,6 +132,8 @@ enum Slot<S: StageCodec> {
     Ready(Box<Partition<S>>),
 }
 
+/// Pause between two looks at journals of which nothing was there to read.
+const RESTORE_PAUSE: Duration = Duration::from_millis(5);
 /// Time between two reports to metrics.
 const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -181,6 +183,8 @@ pub struct Worker<S: StageCodec> {
     /// The group has said what this worker owns, if only that it is nothing.
     has_joined: bool,
     slots: BTreeMap<u32, Slot<S>>,
+    /// The last look at the journals that are read brought nothing of any.
+    is_restore_waiting: bool,
     queues: Queues,
     order: Order,
     last_commit_at: Instant,
@@ -232,6 +236,7 @@ impl<S: StageCodec> Worker<S> {
             schemas,
             has_joined: false,
             slots: BTreeMap::new(),
+            is_restore_waiting: false,
             queues,
             order,
             last_commit_at: began,
@@ -455,8 +460,15 @@ impl<S: StageCodec> Worker<S> {
         let limit = PollLimit { records: self.shared.options.batch_records, bytes: 8 << 20 };
         let has_records = !self.slots.is_empty() && !self.queues.needs_poll(self.order);
         let has_records = has_records && self.next_attempt_at.is_none();
-        let has_work = has_records || self.has_restores() || self.transaction.content().is_some();
-        let poll = self.consumer.poll(limit, if has_work { Duration::ZERO } else { wait })?;
+        let has_restores = self.has_restores();
+        let can_restore = has_restores && !self.is_restore_waiting;
+        let has_work = has_records || can_restore || self.transaction.content().is_some();
+        let wait = match (has_work, has_restores) {
+            (true, _) => Duration::ZERO,
+            (false, true) => wait.min(RESTORE_PAUSE),
+            (false, false) => wait,
+        };
+        let poll = self.consumer.poll(limit, wait)?;
         for change in poll.assignment {
             match change {
                 AssignmentChange::Assigned(numbers) => self.assigned(&numbers)?,

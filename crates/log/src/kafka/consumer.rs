@@ -61,6 +61,10 @@ impl KafkaConsumer {
         member
             .subscribe(&[&options.primary])
             .map_err(|error| errors.of("subscribe", &options.primary, &error))?;
+        // While the group decides who owns what.
+        for topic in std::iter::once(&options.primary).chain(&options.secondaries) {
+            fetcher.learn(topic)?;
+        }
         let (assigned, paused) = (BTreeSet::new(), BTreeSet::new());
         Ok(Self {
             member,

@@ -48,6 +48,13 @@ impl Fetcher {
         Ok(Self { queue, client, errors, names: Vec::new(), next_offsets: BTreeMap::new() })
     }
 
+    /// Learns where the partitions of a topic are. Without it, librdkafka finds out when it looks at its topics, once a
+    /// second, and a partition is not read before.
+    pub(super) fn learn(&self, topic: &str) -> Result<(), Error> {
+        let learnt = self.client.fetch_metadata(Some(topic), super::CALL_TIMEOUT);
+        learnt.map(|_| ()).map_err(|error| self.errors.of("look up a topic", topic, &error))
+    }
+
     pub(super) fn consumer(&self) -> &BaseConsumer<ReaderEvents> {
         &self.client
     }

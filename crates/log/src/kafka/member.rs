@@ -51,14 +51,9 @@ impl Drop for Member {
             // Nobody listens any more if it took too long.
             let _ = ended.send(());
         });
-        match closing.map(|_| is_ended.recv_timeout(CLOSE_TIMEOUT)) {
-            Ok(Err(RecvTimeoutError::Timeout)) => {
-                tracing::debug!(
-                    "a member of a group did not end in time: the group waits for its session timeout"
-                );
-            }
-            // Without a thread, the client was dropped here and now.
-            Ok(_) | Err(_) => {}
+        // Without a thread, the client was dropped here and now.
+        if let Ok(Err(RecvTimeoutError::Timeout)) = closing.map(|_| is_ended.recv_timeout(CLOSE_TIMEOUT)) {
+            tracing::debug!("a member did not end in time: its group waits for the session timeout");
         }
     }
 }

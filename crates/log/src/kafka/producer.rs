@@ -37,6 +37,12 @@ const SENDS_PER_POLL: u32 = 500;
 const FULL_BUFFER_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long a new producer may wait for the cluster to end what the old one left open.
 const INIT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long each of the first clients waits for an answer to that: a round trip or two.
+const FIRST_INIT_PATIENCE: Duration = Duration::from_millis(100);
+/// As many wait so short; each further one waits twice as long as the one before.
+const FIRST_INIT_CLIENTS: u32 = 8;
+/// How long a client waits for an answer to that, at most.
+const MOST_INIT_PATIENCE: Duration = Duration::from_secs(4);
 /// Time between two looks at the acknowledgements: the shortest that librdkafka knows.
 const DRAIN_STEP: Duration = Duration::from_millis(1);
 /// How long an abort waits for what is under way.
@@ -325,12 +331,13 @@ impl Drop for KafkaProducer {
 /// Makes a client and takes the transactional id over with it. Waits while the cluster ends what an older producer left.
 fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer<ProducerEvents>, Error> {
     let config = cluster.options.producer(transactional_id)?;
-    let events = ProducerEvents::new(cluster.notes(&format!("producer {transactional_id}")));
-    let client: BaseProducer<ProducerEvents> = BaseProducer::from_config_and_context(&config, events)
-        .map_err(|error| Error::ClientSettings { what: error.to_string() })?;
     let deadline = now() + INIT_TIMEOUT;
-    loop {
-        let Err(error) = client.init_transactions(Duration::from_secs(2)) else { return Ok(client) };
+    let mut patience = FIRST_INIT_PATIENCE;
+    for attempt in 1_u32.. {
+        let events = ProducerEvents::new(cluster.notes(&format!("producer {transactional_id}")));
+        let client: BaseProducer<ProducerEvents> = BaseProducer::from_config_and_context(&config, events)
+            .map_err(|error| Error::ClientSettings { what: error.to_string() })?;
+        let Err(error) = client.init_transactions(patience) else { return Ok(client) };
         // Errors of connections come as events.
         serve_events(&client);
         let reason = cluster.errors.of("take over a transactional id", transactional_id, &error);
@@ -343,8 +350,13 @@ fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer
             return Err(reason);
         }
         tracing::debug!(transactional_id, %error, "the transactional id is not taken over yet");
-        std::thread::sleep(Duration::from_millis(100));
+        // The first question has the cluster abort what a killed producer left open, which takes some milliseconds.
+        // The same client would ask again after half a second; a new one asks at once.
+        if attempt >= FIRST_INIT_CLIENTS {
+            patience = (patience * 2).min(MOST_INIT_PATIENCE);
+        }
     }
+    unreachable!("the loop ends with its deadline")
 }
 
 /// Takes in what the client has to tell, all of it: what was acknowledged, and whether a connection was lost.

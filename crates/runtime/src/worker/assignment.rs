@@ -75,11 +75,13 @@ impl<S: StageCodec> Worker<S> {
         }
         self.monitor.enter(Step::Restoring);
         self.fetch_group_offsets()?;
+        self.is_restore_waiting = true;
         for number in self.slots.keys().copied().collect::<Vec<_>>() {
             let Some(Slot::Restoring(partition, restore)) = self.slots.get_mut(&number) else { continue };
             let reader = self.shared.reader(&mut self.reader)?;
             let before = partition.journal_next_offset;
             let is_done = restore.advance(reader, partition, &mut self.schemas)?;
+            self.is_restore_waiting &= partition.journal_next_offset == before && !is_done;
             self.monitor.restore_stepped(
                 number,
                 partition.journal_next_offset - before,
