@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use foldhash::fast::RandomState;
+
 use crate::state_key::{DUE_TABLE, StateKey};
 
 #[derive(Debug)]
@@ -16,7 +18,7 @@ struct Slot<R> {
 /// Rows by key, with what the open transaction changed.
 #[derive(Debug)]
 pub struct Rows<R> {
-    slots: HashMap<StateKey, Slot<R>>,
+    slots: HashMap<StateKey, Slot<R>, RandomState>,
     /// Changes to the due table, in order of time: true for a row that was put, false for one that was removed.
     due_changes: BTreeMap<StateKey, bool>,
     /// The earliest row of the due table that was put since the shell asked last.
@@ -25,7 +27,7 @@ pub struct Rows<R> {
 
 impl<R> Default for Rows<R> {
     fn default() -> Self {
-        Self { slots: HashMap::new(), due_changes: BTreeMap::new(), first_due_put: None }
+        Self { slots: HashMap::default(), due_changes: BTreeMap::new(), first_due_put: None }
     }
 }
 

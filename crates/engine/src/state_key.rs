@@ -5,6 +5,7 @@
 //! rows wait for a time begin with that time.
 
 use settle_types::{Day, Timestamp};
+use smallvec::SmallVec;
 
 /// Id of a table: the first byte of its keys. Never reused.
 pub type TableId = u8;
@@ -14,9 +15,12 @@ pub const CONFIG_TABLE: TableId = 0x01;
 /// Rows that wait for a time, in both stages: the key begins with it.
 pub const DUE_TABLE: TableId = 0x80;
 
+/// Keys of usual length stand in place: one decision names the same few rows again and again.
+type Bytes = SmallVec<[u8; 64]>;
+
 /// A key of the state.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StateKey(Box<[u8]>);
+pub struct StateKey(Bytes);
 
 impl StateKey {
     /// The active configuration.
@@ -25,16 +29,19 @@ impl StateKey {
     }
 
     /// From bytes that a store gave back.
+    #[inline]
     pub fn from_bytes(bytes: &[u8]) -> Self {
-        Self(bytes.into())
+        Self(Bytes::from_slice(bytes))
     }
 
     /// Its bytes.
+    #[inline]
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 
     /// The table that it belongs to.
+    #[inline]
     pub fn table(&self) -> TableId {
         self.0.first().copied().unwrap_or_default()
     }
@@ -58,9 +65,9 @@ impl StateKey {
 
     /// The smallest key after this one.
     pub fn successor(&self) -> Self {
-        let mut bytes = self.0.to_vec();
+        let mut bytes = self.0.clone();
         bytes.push(0);
-        Self(bytes.into_boxed_slice())
+        Self(bytes)
     }
 
     /// The beginning of a table.
@@ -81,17 +88,19 @@ impl std::fmt::Debug for StateKey {
 }
 
 /// Writes a key component by component.
-pub struct KeyBuilder(Vec<u8>);
+pub struct KeyBuilder(Bytes);
 
 impl KeyBuilder {
     /// A key of this table.
+    #[inline]
     pub fn new(table: TableId) -> Self {
-        let mut bytes = Vec::with_capacity(64);
+        let mut bytes = Bytes::new();
         bytes.push(table);
         Self(bytes)
     }
 
     /// Text: its length in two bytes, then the text. Validation keeps every text far below 65,536 bytes.
+    #[inline]
     pub fn text(mut self, text: &str) -> Self {
         let length = u16::try_from(text.len()).expect("validated text is shorter than 65,536 bytes");
         self.0.extend_from_slice(&length.to_be_bytes());
@@ -100,26 +109,30 @@ impl KeyBuilder {
     }
 
     /// A time, in an order that sorts.
+    #[inline]
     pub fn time(mut self, time: Timestamp) -> Self {
         self.0.extend_from_slice(&flip(time.as_micros()));
         self
     }
 
     /// A day, in an order that sorts.
+    #[inline]
     pub fn day(mut self, day: Day) -> Self {
         self.0.extend_from_slice(&flip(i64::from(day.as_days())));
         self
     }
 
     /// A small number.
+    #[inline]
     pub fn tag(mut self, tag: u8) -> Self {
         self.0.push(tag);
         self
     }
 
     /// The key.
+    #[inline]
     pub fn finish(self) -> StateKey {
-        StateKey(self.0.into_boxed_slice())
+        StateKey(self.0)
     }
 }
 

@@ -17,6 +17,7 @@ impl Currency {
     }
 
     /// The code.
+    #[inline]
     pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).expect("capital ASCII letters are UTF-8")
     }

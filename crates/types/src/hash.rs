@@ -30,10 +30,14 @@ impl Digest {
         if digits.len() != 64 {
             return None;
         }
-        let value = |digit: u8| HEX.iter().position(|candidate| *candidate == digit);
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => Some(digit - b'0'),
+            b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
+        };
         let mut bytes = [0; 32];
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::try_from(value(pair[0])? * 16 + value(pair[1])?).ok()?;
+            *byte = value(pair[0])? << 4 | value(pair[1])?;
         }
         Some(Self(bytes))
     }

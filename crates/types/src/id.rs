@@ -22,6 +22,7 @@ macro_rules! text_id {
             }
 
             /// The text.
+            #[inline]
             pub fn as_str(&self) -> &str {
                 self.0.as_str()
             }
