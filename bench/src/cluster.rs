@@ -18,6 +18,8 @@ pub(crate) fn start(brokers: u16, settings: &[(&str, &str)]) -> anyhow::Result<C
         .with("num.network.threads", "3")
         .with("num.io.threads", "8")
         .with("transaction.abort.timed.out.transaction.cleanup.interval.ms", "10000")
+        // Otherwise the group's coordinator keeps each commit of positions back for some milliseconds.
+        .with("group.coordinator.append.linger.ms", "0")
         // Old outputs make room for new ones.
         .with("log.segment.delete.delay.ms", "1000")
         .with("file.delete.delay.ms", "1000")

@@ -137,6 +137,8 @@ impl Setup {
             format!("kafka.min_insync_replicas={in_sync}"),
             format!("worker.workers={}", self.workers),
             format!("worker.commit_interval_ms={}", self.commit_interval_ms),
+            // Half of a commit interval, up to what the program does by itself.
+            format!("kafka.fetch_wait_ms={}", (self.commit_interval_ms / 2).clamp(1, 20)),
             format!("store.directory={}", state.display()),
         ] {
             command.arg("--set").arg(setting);

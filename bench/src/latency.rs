@@ -192,7 +192,7 @@ fn producer(setup: &Setup) -> anyhow::Result<ThreadedProducer<DefaultProducerCon
         .set("bootstrap.servers", &setup.bootstrap)
         .set("enable.idempotence", "true")
         .set("compression.type", "lz4")
-        .set("linger.ms", "1")
+        .set("linger.ms", "5")
         .set("queue.buffering.max.messages", "2000000")
         .create()?)
 }

@@ -124,6 +124,7 @@ pub(crate) fn kafka_options(config: &Config) -> anyhow::Result<Option<KafkaOptio
         linger: milliseconds(kafka.linger_ms),
         producer_buffer_bytes: kafka.producer_buffer_bytes,
         fetch_buffer_bytes: kafka.fetch_buffer_bytes,
+        fetch_wait: milliseconds(kafka.fetch_wait_ms),
         connect_timeout: milliseconds(kafka.connect_timeout_ms),
         topics: NewTopicSettings {
             replication_factor: kafka.replication_factor,

@@ -143,7 +143,7 @@ pub struct WorkerConfig {
     /// Most records that are decided between two polls.
     #[schemars(range(min = 1, max = 100_000))]
     pub batch_records: usize,
-    /// Longest time between two commits, in milliseconds.
+    /// Time between the end of a commit and the beginning of the next, in milliseconds, while there is something to commit.
     #[schemars(range(min = 1, max = 5_000))]
     pub commit_interval_ms: u64,
     /// Most input records of one transaction.

@@ -58,6 +58,10 @@ pub struct KafkaConfig {
     /// Memory of each worker for records that were fetched ahead, in bytes.
     #[schemars(range(min = 1_048_576, max = 2_000_000_000))]
     pub fetch_buffer_bytes: u64,
+    /// How long the cluster waits for more before it answers a worker that reads, in milliseconds, unless there are 16 KiB.
+    /// A short time costs requests, a long one makes records wait where few come.
+    #[schemars(range(min = 1, max = 500))]
+    pub fetch_wait_ms: u64,
     /// How long the first answer of the cluster may take, in milliseconds.
     #[schemars(range(min = 1_000, max = 600_000))]
     pub connect_timeout_ms: u64,
@@ -96,6 +100,7 @@ impl Default for KafkaConfig {
             linger_ms: 200,
             producer_buffer_bytes: 64 << 20,
             fetch_buffer_bytes: 16 << 20,
+            fetch_wait_ms: 20,
             connect_timeout_ms: 8_000,
             tls: TlsConfig::default(),
             sasl: SaslConfig::default(),

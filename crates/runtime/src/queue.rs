@@ -133,8 +133,10 @@ impl Queues {
         for queue in self.queues.values_mut() {
             queue.waits = false;
         }
-        let mut taken = Vec::new();
-        while taken.len() < limit && !self.needs_poll(order) {
+        let waiting = usize::try_from(self.waiting(None)).unwrap_or(usize::MAX);
+        let mut taken = Vec::with_capacity(waiting.min(limit));
+        // In order of arrival, the queues that have work say all there is to know.
+        while taken.len() < limit && (order == Order::Arrival || !self.needs_poll(order)) {
             let heads = self.queues.values_mut().filter(|queue| queue.has_work());
             // Queues are sorted by topic and partition, and min_by_key keeps the first of equals.
             let Some(queue) = heads.min_by_key(|queue| queue.records[0].timestamp_ms) else { break };

@@ -47,7 +47,7 @@ pub struct WorkerOptions {
     pub state_directory: PathBuf,
     /// Records decided between two polls, at most.
     pub batch_records: usize,
-    /// Time between two commits, at most.
+    /// Time between the end of a commit and the beginning of the next.
     pub commit_interval: Duration,
     /// Input records of a transaction, at most.
     pub commit_records: u64,
@@ -187,6 +187,7 @@ pub struct Worker<S: StageCodec> {
     is_restore_waiting: bool,
     queues: Queues,
     order: Order,
+    /// The end of the last commit.
     last_commit_at: Instant,
     reported_at: Instant,
     aborts_in_a_row: u32,
@@ -376,8 +377,7 @@ impl<S: StageCodec> Worker<S> {
                 return Ok(());
             }
         }
-        let since_commit = self.shared.clock.monotonic().saturating_duration_since(self.last_commit_at);
-        let is_commit_due = since_commit >= self.shared.options.commit_interval;
+        let is_commit_due = self.since_commit() >= self.shared.options.commit_interval;
         if self.tick_all()? == Flow::GoOn && is_commit_due {
             // Whether it came to nothing or not, the next turn begins with what there is to do.
             let _ = self.commit()?;
@@ -462,12 +462,12 @@ impl<S: StageCodec> Worker<S> {
         let has_records = has_records && self.next_attempt_at.is_none();
         let has_restores = self.has_restores();
         let can_restore = has_restores && !self.is_restore_waiting;
-        let has_work = has_records || can_restore || self.transaction.content().is_some();
-        let wait = match (has_work, has_restores) {
+        let wait = match (has_records || can_restore, has_restores) {
             (true, _) => Duration::ZERO,
             (false, true) => wait.min(RESTORE_PAUSE),
             (false, false) => wait,
         };
+        let wait = wait.min(self.until_commit());
         let poll = self.consumer.poll(limit, wait)?;
         for change in poll.assignment {
             match change {
@@ -505,6 +505,18 @@ impl<S: StageCodec> Worker<S> {
             self.queues.reached_end(end);
         }
         Ok(())
+    }
+
+    /// Time until the open transaction is to be committed; with none open, nothing waits for it.
+    fn until_commit(&self) -> Duration {
+        if self.transaction.content().is_none() {
+            return Duration::MAX;
+        }
+        self.shared.options.commit_interval.saturating_sub(self.since_commit())
+    }
+
+    fn since_commit(&self) -> Duration {
+        self.shared.clock.monotonic().saturating_duration_since(self.last_commit_at)
     }
 
     fn has_restores(&self) -> bool {

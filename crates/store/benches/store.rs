@@ -56,7 +56,7 @@ fn rows_of(number: u64) -> [(StateKey, AuthorizeRow); 3] {
         ),
         (
             payment_key(&debtor, &merchant, &id),
-            AuthorizeRow::Payment(PaymentRow {
+            AuthorizeRow::Payment(Box::new(PaymentRow {
                 decision_id,
                 status: Outcome::Approved,
                 payment,
@@ -64,7 +64,7 @@ fn rows_of(number: u64) -> [(StateKey, AuthorizeRow); 3] {
                 disputed: Minor::ZERO,
                 counted_on: Some(day),
                 expires_at: Timestamp::MAX,
-            }),
+            })),
         ),
         (
             velocity_key(&debtor, currency(), day),

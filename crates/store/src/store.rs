@@ -42,6 +42,7 @@ pub struct Store<R> {
     horizon: Horizon,
     /// A write failed: a later one would leave a gap between it and the journal.
     has_failed: bool,
+    last_batch_bytes: usize,
     row: PhantomData<fn() -> R>,
 }
 
@@ -73,6 +74,7 @@ impl<R: StateRow> Store<R> {
             progress: None,
             horizon,
             has_failed: false,
+            last_batch_bytes: 0,
             row: PhantomData,
         };
         store.progress = store.read_progress()?;
@@ -162,7 +164,8 @@ impl<R: StateRow> Store<R> {
     }
 
     fn encode_changes(&self, rows: &Rows<R>, progress: &Progress) -> WriteBatch {
-        let mut batch = WriteBatch::default();
+        // As large as the one before and a quarter more: one that grows is copied again and again.
+        let mut batch = WriteBatch::with_capacity_bytes(self.last_batch_bytes + self.last_batch_bytes / 4);
         let mut value = Vec::with_capacity(256);
         for (key, row) in rows.changes() {
             assert_is_row(key);
@@ -214,6 +217,7 @@ impl<R: StateRow> StateStore<R> for Store<R> {
         }
         self.header.assert_follows(self.progress.as_ref(), progress);
         let batch = self.encode_changes(rows, progress);
+        self.last_batch_bytes = batch.size_in_bytes();
         if let Err(error) = self.database.write_without_wal(batch) {
             self.has_failed = true;
             return Err(self.error("write", error));

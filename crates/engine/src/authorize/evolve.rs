@@ -53,7 +53,7 @@ fn apply_decision(rows: &mut Rows<AuthorizeRow>, now: Timestamp, decision: &Deci
     let remembered_from = scheduled_for.unwrap_or(now);
     rows.put(
         state::own_key(payment),
-        AuthorizeRow::Payment(PaymentRow {
+        AuthorizeRow::Payment(Box::new(PaymentRow {
             decision_id: decision.decision_id.clone(),
             status: decision.outcome,
             payment: payment.clone(),
@@ -61,7 +61,7 @@ fn apply_decision(rows: &mut Rows<AuthorizeRow>, now: Timestamp, decision: &Deci
             disputed: Minor::ZERO,
             counted_on: is_counted.then(|| now.day()),
             expires_at: remembered_from.saturating_add(PAYMENT_RETENTION),
-        }),
+        })),
     );
     if is_counted {
         count(rows, now, payment, now.day(), 1);
@@ -104,7 +104,7 @@ fn apply_transition(rows: &mut Rows<AuthorizeRow>, now: Timestamp, transition: &
             _ => {}
         }
     }
-    rows.put(key, AuthorizeRow::Payment(row));
+    rows.put(key, AuthorizeRow::Payment(Box::new(row)));
 }
 
 /// Adds a payment to a debtor's day, or takes it back. A day that is over is not kept.
@@ -172,5 +172,5 @@ fn change_payment(
     let Some(row) = found.filter(|row| row.expires_at <= known_until) else { return };
     let mut row = row.clone();
     change(&mut row);
-    rows.put(key, AuthorizeRow::Payment(row));
+    rows.put(key, AuthorizeRow::Payment(Box::new(row)));
 }

@@ -85,7 +85,7 @@ pub enum AuthorizeRow {
     /// Of [`IDEMPOTENCY_TABLE`].
     Idempotency(IdempotencyRow),
     /// Of [`PAYMENT_TABLE`].
-    Payment(PaymentRow),
+    Payment(Box<PaymentRow>),
     /// Of [`VELOCITY_TABLE`].
     Velocity(VelocityRow),
     /// Of [`DUE_TABLE`].

@@ -147,7 +147,7 @@ fn check_net_debit_cap(
     fee: Minor,
 ) -> Result<(), Reason> {
     let Some(cap) = contract.net_debit_cap(approved.currency) else { return Ok(()) };
-    let payable = Account::MerchantPayable(approved.merchant_id.clone()).to_string();
+    let payable = Account::MerchantPayable(approved.merchant_id.clone()).name();
     let key = state::balance_key(&payable, approved.currency);
     let debit_balance = state::balance(context.rows.get(&key)).map_or(0, |row| row.debit_balance);
     let debt = debit_balance + approved.amount_minor.wide() + fee.wide();

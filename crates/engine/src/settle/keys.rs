@@ -21,7 +21,7 @@ pub(super) fn of_command(
         Command::Approved(record) => {
             let Ok(approved) = &record.decoded else { return };
             of_approved(approved, rows, missing);
-            let payable = Account::MerchantPayable(approved.merchant_id.clone()).to_string();
+            let payable = Account::MerchantPayable(approved.merchant_id.clone()).name();
             need(state::balance_key(&payable, approved.currency), rows, missing);
         }
         Command::Due { due, .. } => of_due(due, rows, missing),

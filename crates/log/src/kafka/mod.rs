@@ -28,6 +28,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rdkafka::config::ClientConfig;
+
 use self::cluster::Cluster;
 use self::events::{MemberEvents, ReaderEvents};
 use self::fetcher::Fetcher;
@@ -59,10 +61,14 @@ impl KafkaLog {
         Ok(Self { cluster: Arc::new(Cluster::connect(options)?) })
     }
 
-    fn fetcher(&self, role: &str, group: &str) -> Result<Fetcher, Error> {
-        let config = self.cluster.options.fetcher(role, group)?;
+    fn reading(&self, role: &str, config: &ClientConfig) -> Result<Fetcher, Error> {
         let events = ReaderEvents(self.cluster.notes(role));
-        Fetcher::new(&config, events, self.cluster.errors.clone())
+        Fetcher::new(config, events, self.cluster.errors.clone())
+    }
+
+    /// A client that reads and belongs to no member.
+    fn own_reader(&self, group: &str) -> Result<Fetcher, Error> {
+        self.reading("reader", &self.cluster.options.reader("reader", group)?)
     }
 }
 
@@ -89,7 +95,8 @@ impl Log for KafkaLog {
         let config = self.cluster.options.member(&format!("member-{identity}"), &options.group, identity)?;
         let events = MemberEvents::new(self.cluster.notes(&format!("member {identity}")));
         let member = Member::new(&config, events)?;
-        let fetcher = self.fetcher(&format!("fetcher-{identity}"), &options.group)?;
+        let role = format!("fetcher-{identity}");
+        let fetcher = self.reading(&role, &self.cluster.options.fetcher(&role, &options.group)?)?;
         let errors = self.cluster.errors.clone();
         Ok(Box::new(consumer::KafkaConsumer::new(member, fetcher, options, errors)?))
     }
@@ -112,7 +119,7 @@ impl Log for KafkaLog {
         partitions: &[TopicPartition],
     ) -> Result<Option<BTreeMap<TopicPartition, u64>>, Error> {
         // A client of the group's name that is told nothing to consume does not join it.
-        let fetcher = self.fetcher("reader", group)?;
+        let fetcher = self.own_reader(group)?;
         let mut last = None;
         for _ in 0..GROUP_ATTEMPTS {
             match consumer::stable_offsets(fetcher.consumer(), partitions) {
@@ -126,7 +133,7 @@ impl Log for KafkaLog {
 
     fn reader(&self) -> Result<Box<dyn Reader>, Error> {
         let group = format!("{}-reader", self.cluster.options.application);
-        let fetcher = self.fetcher("reader", &group)?;
+        let fetcher = self.own_reader(&group)?;
         Ok(Box::new(reader::KafkaReader::new(Arc::clone(&self.cluster), fetcher)))
     }
 }

@@ -56,14 +56,28 @@ impl Queue {
         Some(Self { pointer: NonNull::new(pointer)?, messages: Vec::new() })
     }
 
-    /// Hands at most `limit` records to `each`, waiting up to `timeout` for them.
+    /// Hands at most `limit` records to `each`, waiting up to `timeout` for the first.
     pub(super) fn consume(
         &mut self,
         limit: usize,
         timeout: Duration,
         mut each: impl FnMut(&Message<'_>),
     ) -> usize {
-        self.messages.resize(limit.max(1), ptr::null_mut());
+        if timeout.is_zero() {
+            return self.take(limit, timeout, &mut each);
+        }
+        // Asked for more than one, librdkafka waits until it has them all.
+        match self.take(1, timeout, &mut each) {
+            0 => 0,
+            first => first + self.take(limit.saturating_sub(first), Duration::ZERO, &mut each),
+        }
+    }
+
+    fn take(&mut self, limit: usize, timeout: Duration, each: &mut impl FnMut(&Message<'_>)) -> usize {
+        if limit == 0 {
+            return 0;
+        }
+        self.messages.resize(limit, ptr::null_mut());
         // SAFETY: the array has room for as many pointers as it says; what was written is given back below.
         let count = unsafe {
             sys::rd_kafka_consume_batch_queue(

@@ -333,7 +333,10 @@ fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer
     let config = cluster.options.producer(transactional_id)?;
     let deadline = now() + INIT_TIMEOUT;
     let mut patience = FIRST_INIT_PATIENCE;
-    for attempt in 1_u32.. {
+    let mut clients = 0_u32;
+    loop {
+        clients += 1;
+        let asked_at = now();
         let events = ProducerEvents::new(cluster.notes(&format!("producer {transactional_id}")));
         let client: BaseProducer<ProducerEvents> = BaseProducer::from_config_and_context(&config, events)
             .map_err(|error| Error::ClientSettings { what: error.to_string() })?;
@@ -352,11 +355,12 @@ fn initialized(cluster: &Cluster, transactional_id: &str) -> Result<BaseProducer
         tracing::debug!(transactional_id, %error, "the transactional id is not taken over yet");
         // The first question has the cluster abort what a killed producer left open, which takes some milliseconds.
         // The same client would ask again after half a second; a new one asks at once.
-        if attempt >= FIRST_INIT_CLIENTS {
+        if clients >= FIRST_INIT_CLIENTS {
             patience = (patience * 2).min(MOST_INIT_PATIENCE);
         }
+        // A client that was refused at once did not wait: the next one would be refused as fast, again and again.
+        std::thread::sleep(FIRST_INIT_PATIENCE.saturating_sub(asked_at.elapsed()));
     }
-    unreachable!("the loop ends with its deadline")
 }
 
 /// Takes in what the client has to tell, all of it: what was acknowledged, and whether a connection was lost.

@@ -31,7 +31,6 @@ impl<S: StageCodec> Worker<S> {
 
     /// Sends offsets and commits; only then the stores follow (I1).
     pub(super) fn commit(&mut self) -> Result<Flow, Error> {
-        self.last_commit_at = self.shared.clock.monotonic();
         let Some(content) = self.transaction.content() else { return Ok(Flow::GoOn) };
         let numbers: Vec<u32> = content.partitions.iter().copied().collect();
         self.monitor.enter(Step::Committing);
@@ -60,6 +59,7 @@ impl<S: StageCodec> Worker<S> {
             }
         };
         let content = self.transaction.close().unwrap_or_default();
+        self.last_commit_at = self.shared.clock.monotonic();
         match outcome {
             Ok(committed) => {
                 self.aborts_in_a_row = 0;
@@ -70,7 +70,7 @@ impl<S: StageCodec> Worker<S> {
                     timers: content.timers,
                     outcomes: &content.outcomes,
                 };
-                let took = self.shared.clock.monotonic().saturating_duration_since(began);
+                let took = self.last_commit_at.saturating_duration_since(began);
                 self.monitor.committed(&work, took);
                 for number in numbers {
                     let partition = self.ready(number);
