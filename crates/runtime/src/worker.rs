@@ -187,7 +187,7 @@ pub struct Worker<S: StageCodec> {
     is_restore_waiting: bool,
     queues: Queues,
     order: Order,
-    /// The end of the last commit.
+    /// The end of the last commit, or of an abort in its place: what is decided again waits for its interval too.
     last_commit_at: Instant,
     reported_at: Instant,
     aborts_in_a_row: u32,

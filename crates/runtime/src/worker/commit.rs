@@ -101,6 +101,7 @@ impl<S: StageCodec> Worker<S> {
         }
         self.monitor.enter(Step::Aborting);
         self.transaction.producer().abort()?;
+        self.last_commit_at = self.shared.clock.monotonic();
         self.monitor.aborted(reason);
         self.restore_all()
     }
