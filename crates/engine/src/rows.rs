@@ -1,5 +1,7 @@
 //! The rows that a decision sees: those fetched from the store, and over them those of the open transaction.
 //!
+//! Rows that many commands share stay when a transaction was stored, as they are then in the store too.
+//!
 //! The shell fetches what `keys` names before `decide` runs, so a decision never waits for storage. Reading a
 //! row that was not fetched is a bug of `keys` and panics: guessing "absent" could take a payment twice.
 
@@ -7,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use foldhash::fast::RandomState;
 
-use crate::state_key::{DUE_TABLE, StateKey};
+use crate::state_key::{DUE_TABLE, StateKey, TableId};
 
 #[derive(Debug)]
 struct Slot<R> {
@@ -37,14 +39,18 @@ impl<R: Clone> Rows<R> {
         self.slots.contains_key(key)
     }
 
+    /// Adds the key to those that are to be fetched, unless its row is known.
+    pub fn need(&self, key: &StateKey, missing: &mut Vec<StateKey>) {
+        if !self.is_known(key) {
+            missing.push(key.clone());
+        }
+    }
+
     /// The row, if there is one.
     ///
     /// Panics if the row was not fetched: `keys` has to name every row that `decide` and `evolve` read.
     pub fn get(&self, key: &StateKey) -> Option<&R> {
-        let slot = self.slots.get(key);
-        slot.unwrap_or_else(|| panic!("row {key:?} was read but not fetched: keys() must name it"))
-            .row
-            .as_ref()
+        self.slots.get(key).unwrap_or_else(|| not_fetched(key)).row.as_ref()
     }
 
     /// The row if it is known and there is one: for `keys`, which asks what has been found so far.
@@ -57,17 +63,27 @@ impl<R: Clone> Rows<R> {
         self.slots.entry(key).or_insert(Slot { row, changed: false });
     }
 
+    /// Changes a row where it stands, or its absence: to change it costs one look and no copy.
+    ///
+    /// Panics if the row was not fetched, as [`Self::get`], and for a row of the due table, which is put and removed.
+    pub fn change<T>(&mut self, key: &StateKey, change: impl FnOnce(&mut Option<R>) -> T) -> T {
+        assert_ne!(key.table(), DUE_TABLE, "a row of the due table is put and removed, not changed");
+        let slot = self.slots.get_mut(key).unwrap_or_else(|| not_fetched(key));
+        slot.changed = true;
+        change(&mut slot.row)
+    }
+
     /// Puts a row.
     pub fn put(&mut self, key: StateKey, row: R) {
-        self.change(key, Some(row));
+        self.set(key, Some(row));
     }
 
     /// Removes a row.
     pub fn remove(&mut self, key: StateKey) {
-        self.change(key, None);
+        self.set(key, None);
     }
 
-    fn change(&mut self, key: StateKey, row: Option<R>) {
+    fn set(&mut self, key: StateKey, row: Option<R>) {
         if key.table() == DUE_TABLE {
             self.due_changes.insert(key.clone(), row.is_some());
             let is_earliest = self.first_due_put.as_ref().is_none_or(|first| key < *first);
@@ -110,7 +126,21 @@ impl<R: Clone> Rows<R> {
         self.slots.is_empty()
     }
 
-    /// Forgets everything: after the changes went to the store, or when the transaction was aborted.
+    /// The changes went to the store. The rows of `shared` tables stay, and the rest is forgotten; with more than `limit`
+    /// of them all is, and what is still in use is fetched again.
+    pub fn stored(&mut self, shared: &[TableId], limit: usize) {
+        self.due_changes.clear();
+        self.first_due_put = None;
+        self.slots.retain(|key, slot| {
+            slot.changed = false;
+            slot.row.is_some() && shared.contains(&key.table())
+        });
+        if self.slots.len() > limit {
+            self.slots.clear();
+        }
+    }
+
+    /// Forgets everything: when the transaction was aborted.
     pub fn clear(&mut self) {
         self.slots.clear();
         self.due_changes.clear();
@@ -118,9 +148,15 @@ impl<R: Clone> Rows<R> {
     }
 }
 
+#[cold]
+fn not_fetched(key: &StateKey) -> ! {
+    panic!("row {key:?} was read but not fetched: keys() must name it")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state_key::KeyBuilder;
 
     #[test]
     fn a_change_hides_what_the_store_holds() {
@@ -134,6 +170,31 @@ mod tests {
         assert_eq!(rows.changes(), vec![(&key, None)]);
         rows.clear();
         assert!(!rows.is_known(&key));
+    }
+
+    #[test]
+    fn what_was_stored_is_no_change_and_only_shared_tables_stay() {
+        let key = |table: u8, text: &str| KeyBuilder::new(table).text(text).finish();
+        let mut rows = Rows::default();
+        rows.put(key(2, "shared"), 1);
+        rows.put(key(3, "own"), 1);
+        rows.fetched(key(2, "absent"), None);
+        rows.put(key(DUE_TABLE, "due"), 1);
+        rows.stored(&[2], 1);
+        assert_eq!(rows.found(&key(2, "shared")), Some(&1));
+        assert!(rows.changes().is_empty() && rows.due_changes().is_empty());
+        assert_eq!((rows.len(), rows.take_first_due_put()), (1, None));
+        assert_eq!(rows.change(&key(2, "shared"), |row| row.replace(2)), Some(1));
+        assert_eq!(rows.changes(), vec![(&key(2, "shared"), Some(&2))]);
+        rows.put(key(2, "another"), 1);
+        rows.stored(&[2], 1);
+        assert!(rows.is_empty(), "there were more than the limit");
+    }
+
+    #[test]
+    #[should_panic(expected = "was read but not fetched")]
+    fn changing_what_was_not_fetched_is_a_bug() {
+        Rows::<u8>::default().change(&StateKey::config(), Option::take);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::input::Input;
 use crate::meta::Meta;
 use crate::output::Output;
 use crate::rows::Rows;
-use crate::state_key::StateKey;
+use crate::state_key::{StateKey, TableId};
 use crate::state_value::StateRow;
 
 /// A configuration that cannot be activated.
@@ -53,6 +53,8 @@ pub trait Stage: Sized + Send + Sync + 'static {
     const OUTPUTS: &'static [&'static str];
     /// The journal.
     const JOURNAL: &'static str;
+    /// Tables whose rows many commands share: they stay in memory when a transaction was stored.
+    const SHARED_TABLES: &'static [TableId];
 
     /// The clock for this command: never before `meta.now`. `wall` is the wall clock.
     fn now(meta: &Meta, config: &Self::Config, command: &Self::Command, wall: Timestamp) -> Timestamp;

@@ -119,7 +119,7 @@ impl<S: StageCodec> Replica<S> {
     pub(crate) fn persist(&mut self, next_offset: u64) -> Result<(), Error> {
         if self.rows.len() >= CACHED_ROWS {
             self.state.apply(&self.rows, &self.meta, next_offset)?;
-            self.rows.clear();
+            self.rows.stored(S::SHARED_TABLES, CACHED_ROWS / 4);
         }
         Ok(())
     }

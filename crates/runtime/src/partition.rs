@@ -1,7 +1,8 @@
 //! One partition of a stage: its store, the overlay of the open transaction, and the decisions on them.
 //!
 //! The overlay (`rows`, `meta`) runs ahead of the store by the open transaction and nothing else: `persist`
-//! catches the store up after the commit, `roll_back` drops the overlay after an abort (I1).
+//! catches the store up after the commit, `roll_back` drops the overlay after an abort (I1). Rows that many commands share
+//! stay in it after a commit, as the store has them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -16,6 +17,9 @@ use settle_types::event::ConfigActivation;
 
 use crate::codec::{StageCodec, signed_partition};
 use crate::error::Error;
+
+/// Rows that stay in memory after a commit, at most: some 300 bytes each.
+const SHARED_ROWS: usize = 4_096;
 
 /// State of a partition while a worker owns it.
 pub(crate) struct Partition<S: StageCodec> {
@@ -80,27 +84,36 @@ impl<S: StageCodec> Partition<S> {
         self.config.as_ref().is_some_and(|(active, _)| active == activation)
     }
 
-    /// Fetches, in one batch per stage of keys, what these commands read.
+    /// Fetches at once what these commands are known to read. What is found may name more, which is fetched when they
+    /// are decided.
     pub(crate) fn prefetch<'a>(
         &mut self,
-        commands: impl Iterator<Item = &'a S::Command> + Clone,
+        commands: impl Iterator<Item = &'a S::Command>,
         now: Timestamp,
     ) -> Result<(), Error> {
+        let mut missing = Vec::new();
+        for command in commands {
+            S::keys(command, now, &self.rows, &mut missing);
+        }
+        Ok(self.store.load(&missing, &mut self.rows)?)
+    }
+
+    /// Fetches all that is missing, in stages, until `missing` names nothing.
+    fn fetch(&mut self, missing: impl Fn(&Rows<S::Row>, &mut Vec<StateKey>)) -> Result<(), Error> {
+        let mut keys = Vec::new();
         loop {
-            let mut missing = Vec::new();
-            for command in commands.clone() {
-                S::keys(command, now, &self.rows, &mut missing);
-            }
-            if missing.is_empty() {
+            missing(&self.rows, &mut keys);
+            if keys.is_empty() {
                 return Ok(());
             }
-            self.store.load(&missing, &mut self.rows)?;
+            self.store.load(&keys, &mut self.rows)?;
+            keys.clear();
         }
     }
 
     /// Decides a command and folds what it says into the overlay.
     pub(crate) fn decide(&mut self, command: &S::Command, now: Timestamp) -> Result<Vec<S::Event>, Error> {
-        self.prefetch(std::iter::once(command), now)?;
+        self.fetch(|rows, missing| S::keys(command, now, rows, missing))?;
         let (_, config) =
             self.config.as_ref().expect("a configuration is activated before anything is decided");
         #[cfg(feature = "mutations")]
@@ -151,12 +164,12 @@ impl<S: StageCodec> Partition<S> {
 
     /// Folds an event into the overlay.
     pub(crate) fn fold(&mut self, event: &S::Event) -> Result<(), Error> {
-        self.prefetch_events(std::iter::once(event))?;
+        self.fetch(|rows, missing| S::event_keys(event, rows, missing))?;
         #[cfg(feature = "mutations")]
         if crate::mutations::is(crate::mutations::Mutation::OverlayTwice) {
             let mut meta = self.meta.clone();
             S::evolve(&mut self.rows, &mut meta, event);
-            self.prefetch_events(std::iter::once(event))?;
+            self.fetch(|rows, missing| S::event_keys(event, rows, missing))?;
         }
         S::evolve(&mut self.rows, &mut self.meta, event);
         if let Some(activation) = S::activated(event) {
@@ -169,21 +182,16 @@ impl<S: StageCodec> Partition<S> {
         Ok(())
     }
 
-    /// Fetches what folding these events reads, for a restore.
+    /// As [`Self::prefetch`], for folding these events during a restore.
     pub(crate) fn prefetch_events<'a>(
         &mut self,
-        events: impl Iterator<Item = &'a S::Event> + Clone,
+        events: impl Iterator<Item = &'a S::Event>,
     ) -> Result<(), Error> {
-        loop {
-            let mut missing = Vec::new();
-            for event in events.clone() {
-                S::event_keys(event, &self.rows, &mut missing);
-            }
-            if missing.is_empty() {
-                return Ok(());
-            }
-            self.store.load(&missing, &mut self.rows)?;
+        let mut missing = Vec::new();
+        for event in events {
+            S::event_keys(event, &self.rows, &mut missing);
         }
+        Ok(self.store.load(&missing, &mut self.rows)?)
     }
 
     /// The next commands whose time has come, in order of time, at most `limit`. Empty: nothing is due.
@@ -268,7 +276,7 @@ impl<S: StageCodec> Partition<S> {
             meta: self.meta.clone(),
         };
         self.store.apply(&self.rows, &progress)?;
-        self.rows.clear();
+        self.rows.stored(S::SHARED_TABLES, SHARED_ROWS);
         Ok(())
     }
 

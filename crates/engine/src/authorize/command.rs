@@ -8,9 +8,10 @@ use settle_types::topic;
 
 use super::config::AuthorizeConfig;
 use super::fingerprint::fingerprint;
-use super::state::ScheduledRow;
+use super::state::{self, ScheduledRow};
 use super::validate;
 use crate::input::Malformed;
+use crate::state_key::StateKey;
 
 /// One thing to decide.
 #[derive(Debug)]
@@ -64,6 +65,10 @@ pub struct Valid {
     pub fingerprint: Fingerprint,
     /// What only rules look at.
     pub attributes: RiskAttributes,
+    /// Key of the row of its idempotency key, which is asked for again and again.
+    pub(super) idempotency_row: StateKey,
+    /// Key of its own row.
+    pub(super) own_row: StateKey,
 }
 
 /// A record of `payments.results`.
@@ -114,7 +119,17 @@ fn judge(
     let payment = validate::payment(&requested, config)?;
     let card_token = requested.card.as_ref().map(|card| card.token.as_str());
     let fingerprint = fingerprint(&payment, card_token);
-    let valid = Valid { payment, fingerprint, attributes: attributes(requested) };
+    let valid = Valid {
+        idempotency_row: state::idempotency_key(
+            &payment.merchant_id,
+            &payment.debtor_account,
+            &payment.idempotency_key,
+        ),
+        own_row: state::own_key(&payment),
+        payment,
+        fingerprint,
+        attributes: attributes(requested),
+    };
     Ok(match misplaced {
         Some(misplaced) => Judged::Misplaced(valid, misplaced),
         None => Judged::Valid(valid),

@@ -128,8 +128,8 @@ fn used_before(context: &Context<'_>, position: &SourcePosition, valid: &Valid) 
         reasons: vec![reason],
         ..Decision::default()
     };
-    let key = state::idempotency_key(&payment.merchant_id, &payment.debtor_account, &payment.idempotency_key);
-    let used_key = state::idempotency(context.rows.get(&key)).filter(|row| row.expires_at > context.now);
+    let used_key = state::idempotency(context.rows.get(&valid.idempotency_row));
+    let used_key = used_key.filter(|row| row.expires_at > context.now);
     if let Some(used) = used_key {
         let is_retry = used.fingerprint == valid.fingerprint;
         let (outcome, reason) = if is_retry {
@@ -143,7 +143,7 @@ fn used_before(context: &Context<'_>, position: &SourcePosition, valid: &Valid) 
         };
         return Some(answer(outcome, &used.decision_id, used.outcome, reason));
     }
-    let used_id = context.payment(&state::own_key(payment)).filter(|row| row.status != Outcome::Declined)?;
+    let used_id = context.payment(&valid.own_row).filter(|row| row.status != Outcome::Declined)?;
     let detail = format!(
         "payment_id: used by {} under another idempotency key; a retry carries the key of the first attempt",
         used_id.decision_id

@@ -88,37 +88,45 @@ fn apply_transition(rows: &mut Rows<AuthorizeRow>, now: Timestamp, transition: &
     if *from == Outcome::Approved && *to == Outcome::Refused {
         take_from_original(rows, now, payment, true);
     }
-    let key = state::own_key(payment);
-    let row = state::payment(rows.get(&key)).expect("a payment that changes has a row");
-    let mut row = row.clone();
-    row.status = *to;
-    if let Some(day) = row.counted_on {
-        match (counts(*from), counts(*to)) {
-            (true, false) => count(rows, now, payment, day, -1),
-            (false, true) => count(rows, now, payment, day, 1),
-            // The money leaves today: it counts against today's limits too.
-            (true, true) if transition.cause == TransitionCause::ExecutionDue && day != now.day() => {
-                count(rows, now, payment, now.day(), 1);
-                row.counted_on = Some(now.day());
-            }
-            _ => {}
+    let counted_on = rows.change(&state::own_key(payment), |row| {
+        let row = state::payment_mut(row).expect("a payment that changes has a row");
+        row.status = *to;
+        let counted_on = row.counted_on;
+        if row.counted_on.is_some() && moves_to_today(transition) {
+            row.counted_on = Some(now.day());
         }
+        counted_on
+    });
+    let Some(day) = counted_on else { return };
+    match (counts(*from), counts(*to)) {
+        (true, false) => count(rows, now, payment, day, -1),
+        (false, true) => count(rows, now, payment, day, 1),
+        (true, true) if moves_to_today(transition) && day != now.day() => {
+            count(rows, now, payment, now.day(), 1);
+        }
+        _ => {}
     }
-    rows.put(key, AuthorizeRow::Payment(Box::new(row)));
+}
+
+/// The money of a scheduled payment leaves today: it counts against today's limits too.
+fn moves_to_today(transition: &Transition) -> bool {
+    transition.cause == TransitionCause::ExecutionDue && counts(transition.from) && counts(transition.to)
 }
 
 /// Adds a payment to a debtor's day, or takes it back. A day that is over is not kept.
 fn count(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &Payment, day: Day, payments: i64) {
-    let key = state::velocity_key(&payment.debtor_account, payment.currency, day);
-    let found = state::velocity(rows.get(&key)).copied().filter(|row| row.expires_at > now);
-    if found.is_none() && payments < 0 {
-        return;
-    }
-    let mut row = found.unwrap_or(VelocityRow { sum: 0, count: 0, expires_at: state::velocity_expiry(day) });
-    row.sum += payment.amount_minor.wide() * i128::from(payments);
-    row.count += payments;
-    assert!(row.sum >= 0 && row.count >= 0, "a debtor's day never falls below zero");
-    rows.put(key, AuthorizeRow::Velocity(row));
+    rows.change(&state::velocity_key(&payment.debtor_account, payment.currency, day), |row| {
+        let found = state::velocity(row.as_ref()).copied().filter(|row| row.expires_at > now);
+        if found.is_none() && payments < 0 {
+            return;
+        }
+        let none = VelocityRow { sum: 0, count: 0, expires_at: state::velocity_expiry(day) };
+        let mut changed = found.unwrap_or(none);
+        changed.sum += payment.amount_minor.wide() * i128::from(payments);
+        changed.count += payments;
+        assert!(changed.sum >= 0 && changed.count >= 0, "a debtor's day never falls below zero");
+        *row = Some(AuthorizeRow::Velocity(changed));
+    });
 }
 
 /// What an approved follow-up takes from the payment that it is about; `undo` gives it back.
@@ -128,19 +136,19 @@ fn take_from_original(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &P
     let (reversed, known_until) = (own.disputed, own.expires_at);
     let amount = payment.amount_minor;
     match payment.event_type {
-        EventType::Refund => change_payment(rows, now, known_until, original_key, |row| {
+        EventType::Refund => change_payment(rows, now, known_until, &original_key, |row| {
             row.refunded = taken(row.refunded, amount, undo);
         }),
         EventType::Chargeback => {
             // What a reversal gave back before the chargeback was refused is not taken any more. A new
             // chargeback has no reversals.
             let amount = amount.minus(reversed).expect("reversals never exceed their chargeback");
-            change_payment(rows, now, known_until, original_key, |row| {
+            change_payment(rows, now, known_until, &original_key, |row| {
                 row.disputed = taken(row.disputed, amount, undo);
             });
         }
         EventType::ChargebackReversal => {
-            change_payment(rows, now, known_until, original_key.clone(), |row| {
+            change_payment(rows, now, known_until, &original_key, |row| {
                 row.disputed = taken(row.disputed, amount, undo);
             });
             // A chargeback that was refused takes nothing, so that its refused reversal has nothing to restore.
@@ -149,7 +157,7 @@ fn take_from_original(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &P
             let Some(standing) = standing else { return };
             let known_until = standing.expires_at;
             let Some(disputed_key) = state::original_key(&standing.payment) else { return };
-            change_payment(rows, now, known_until, disputed_key, |row| {
+            change_payment(rows, now, known_until, &disputed_key, |row| {
                 row.disputed = taken(row.disputed, amount, !undo);
             });
         }
@@ -165,12 +173,13 @@ fn change_payment(
     rows: &mut Rows<AuthorizeRow>,
     now: Timestamp,
     known_until: Timestamp,
-    key: StateKey,
+    key: &StateKey,
     change: impl FnOnce(&mut PaymentRow),
 ) {
-    let found = state::payment(rows.get(&key)).filter(|row| row.expires_at > now);
-    let Some(row) = found.filter(|row| row.expires_at <= known_until) else { return };
-    let mut row = row.clone();
-    change(&mut row);
-    rows.put(key, AuthorizeRow::Payment(Box::new(row)));
+    rows.change(key, |row| {
+        let known = |row: &&mut PaymentRow| row.expires_at > now && row.expires_at <= known_until;
+        if let Some(row) = state::payment_mut(row).filter(known) {
+            change(row);
+        }
+    });
 }

@@ -25,7 +25,7 @@ use crate::meta::Meta;
 use crate::output::Output;
 use crate::rows::Rows;
 use crate::stage::{DueCause, Envelope, Stage};
-use crate::state_key::StateKey;
+use crate::state_key::{StateKey, TableId};
 
 pub use command::Command;
 pub use config::{AuthorizeConfig, AuthorizeSettings};
@@ -47,6 +47,7 @@ impl Stage for Authorize {
     const SAME_PARTITION_OUTPUTS: &'static [&'static str] = &[];
     const OUTPUTS: &'static [&'static str] = &[topic::APPROVED, topic::DEAD_LETTER, topic::REROUTED];
     const JOURNAL: &'static str = topic::DECIDED;
+    const SHARED_TABLES: &'static [TableId] = &[state::VELOCITY_TABLE];
 
     fn now(meta: &Meta, config: &AuthorizeConfig, command: &Command, wall: Timestamp) -> Timestamp {
         match command {

@@ -125,7 +125,7 @@ impl StateRow for AuthorizeRow {
 }
 
 macro_rules! typed_row {
-    ($(#[$doc:meta])* $name:ident, $variant:ident, $row:ty) => {
+    ($(#[$doc:meta])* $name:ident $(or $changed:ident)?, $variant:ident, $row:ty) => {
         $(#[$doc])*
         pub fn $name(row: Option<&AuthorizeRow>) -> Option<&$row> {
             match row? {
@@ -133,6 +133,14 @@ macro_rules! typed_row {
                 other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
             }
         }
+        $(
+            pub(super) fn $changed(row: &mut Option<AuthorizeRow>) -> Option<&mut $row> {
+                match row.as_mut()? {
+                    AuthorizeRow::$variant(row) => Some(row),
+                    other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
+                }
+            }
+        )?
     };
 }
 
@@ -142,7 +150,7 @@ typed_row!(
 );
 typed_row!(
     /// The row as one of [`PAYMENT_TABLE`].
-    payment, Payment, PaymentRow
+    payment or payment_mut, Payment, PaymentRow
 );
 typed_row!(
     /// The row as one of [`VELOCITY_TABLE`].

@@ -2,14 +2,13 @@
 //!
 //! 1. kind, 2. payment id, 3. contract, 4. original, 5. fee, 6. net debit cap, 7. batch, 8. range of sums.
 
-use settle_ledger::Account;
 use settle_ledger::chain::Draft;
 use settle_ledger::posting::{Amounts, Posting, PostingInput};
 use settle_settlement::{CompiledContract, FeeError};
 use settle_types::authorize::{PaymentApproved, Reason};
 use settle_types::request::EventType;
 use settle_types::settle::{BatchOpened, BatchStatus, BatchTotals, Booking, LedgerTransaction};
-use settle_types::{BatchId, Currency, Day, MerchantId, Minor, Timestamp, reason};
+use settle_types::{BatchId, Currency, Day, MerchantId, Minor, PaymentId, Timestamp, reason};
 
 use super::context::Context;
 use super::state::{self, BookedRow};
@@ -23,7 +22,7 @@ pub(super) struct Booked {
 
 pub(super) fn book(context: &Context<'_>, approved: &PaymentApproved) -> Result<Booked, Reason> {
     let posting = posting(approved.event_type)?;
-    if let Some(used) = remembered(context, approved.payment_id.as_str(), &approved.merchant_id) {
+    if let Some(used) = remembered(context, &approved.payment_id, &approved.merchant_id) {
         let detail = format!("payment_id: booked for this merchant by {}", used.approved.decision_id);
         return Err(Reason::new(reason::PAYMENT_ID_REUSED, detail));
     }
@@ -82,9 +81,8 @@ fn posting(event_type: EventType) -> Result<Posting, Reason> {
     }
 }
 
-fn remembered<'a>(context: &Context<'a>, id: &str, merchant: &MerchantId) -> Option<&'a BookedRow> {
-    let key = state::booked_key(merchant, &id.into());
-    state::booked(context.rows.get(&key)).filter(|row| row.expires_at > context.now)
+fn remembered<'a>(context: &Context<'a>, id: &PaymentId, merchant: &MerchantId) -> Option<&'a BookedRow> {
+    state::booked(context.rows.get(&state::booked_key(merchant, id))).filter(|row| row.expires_at > context.now)
 }
 
 /// What a follow-up is about: booked with this merchant for this debtor, and not cancelled.
@@ -92,8 +90,8 @@ fn original<'a>(context: &Context<'a>, approved: &PaymentApproved) -> Result<Opt
     if approved.event_type == EventType::Payment {
         return Ok(None);
     }
-    let id = approved.original_payment_id.as_ref().map_or("", |id| id.as_str());
-    let found = if id.is_empty() { None } else { remembered(context, id, &approved.merchant_id) };
+    let id = approved.original_payment_id.as_ref().filter(|id| !id.is_empty());
+    let found = id.and_then(|id| remembered(context, id, &approved.merchant_id));
     let booked =
         found.filter(|row| row.approved.debtor_account == approved.debtor_account && !row.is_cancelled);
     if booked.is_none() {
@@ -147,8 +145,7 @@ fn check_net_debit_cap(
     fee: Minor,
 ) -> Result<(), Reason> {
     let Some(cap) = contract.net_debit_cap(approved.currency) else { return Ok(()) };
-    let payable = Account::MerchantPayable(approved.merchant_id.clone()).name();
-    let key = state::balance_key(&payable, approved.currency);
+    let key = state::payable_key(&approved.merchant_id, approved.currency);
     let debit_balance = state::balance(context.rows.get(&key)).map_or(0, |row| row.debit_balance);
     let debt = debit_balance + approved.amount_minor.wide() + fee.wide();
     if debt > cap.wide() {
@@ -198,7 +195,10 @@ pub(super) fn batch_for(
             (own_day.max(after_closed).max(contract.sales_day(context.now)), false)
         }
     };
-    let batch_id = state::batch_id(merchant, currency, sales_day);
+    let batch_id = match is_open {
+        true => context.open_batch(merchant, currency, sales_day).batch_id.clone(),
+        false => state::batch_id(merchant, currency, sales_day),
+    };
     let late_for = (own_day < sales_day).then(|| state::batch_id(merchant, currency, own_day));
     let opened = (!is_open).then(|| BatchOpened {
         batch_id: batch_id.clone(),
@@ -219,10 +219,9 @@ fn check_sums(
     place: &Place,
     fee: Minor,
 ) -> Result<(), Reason> {
-    let key = state::batch_key(&approved.merchant_id, approved.currency, place.sales_day);
     let mut totals = match &place.opened {
         Some(opened) => BatchTotals { carried_in_minor: opened.carried_in_minor, ..BatchTotals::default() },
-        None => state::batch(context.rows.get(&key)).expect("an open batch has a row").totals,
+        None => context.open_batch(&approved.merchant_id, approved.currency, place.sales_day).totals,
     };
     add_to_totals(&mut totals, approved.event_type, approved.amount_minor, fee).map_err(|_| overflow())?;
     let gross =

@@ -2,10 +2,10 @@
 
 use settle_ledger::chain::Draft;
 use settle_types::settle::LedgerTransaction;
-use settle_types::{Currency, MerchantId, Timestamp};
+use settle_types::{Currency, Day, MerchantId, Timestamp};
 
 use super::config::SettleConfig;
-use super::state::{self, CursorRow, SettleRow};
+use super::state::{self, BatchRow, CursorRow, SettleRow};
 use crate::meta::Meta;
 use crate::rows::Rows;
 
@@ -17,10 +17,16 @@ pub(super) struct Context<'a> {
     pub(super) now: Timestamp,
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
     /// Where the merchant stands.
     pub(super) fn cursor(&self, merchant: &MerchantId, currency: Currency) -> CursorRow {
         state::cursor(self.rows.get(&state::cursor_key(merchant, currency))).copied().unwrap_or_default()
+    }
+
+    /// A batch that the cursor says is open.
+    pub(super) fn open_batch(&self, merchant: &MerchantId, currency: Currency, day: Day) -> &'a BatchRow {
+        let row = self.rows.get(&state::batch_key(merchant, currency, day));
+        state::batch(row).expect("an open batch has a row")
     }
 
     /// Seals what is to be posted. Nothing to post: no transaction.

@@ -12,7 +12,7 @@ use settle_types::settle::{
 use settle_types::{BatchId, Currency, Day, MerchantId, Minor};
 
 use super::book::add_to_totals;
-use super::state::{self, BatchRow, BookedRow, DueRow, PAYMENT_RETENTION, SettleRow};
+use super::state::{self, BatchRow, BookedRow, CursorRow, DueRow, PAYMENT_RETENTION, SettleRow};
 use crate::meta::Meta;
 use crate::rows::Rows;
 use crate::state_key::StateKey;
@@ -59,12 +59,11 @@ fn open_batch(rows: &mut Rows<SettleRow>, opened: &BatchOpened) {
     );
     let due = cut_off(merchant_id, *currency, *sales_day);
     rows.put(state::due_key(*cut_off_at, &due), SettleRow::Due(due));
-    let cursor_key = state::cursor_key(merchant_id, *currency);
-    let mut cursor = state::cursor(rows.get(&cursor_key)).copied().unwrap_or_default();
-    assert!(cursor.open_day.is_none(), "one batch of a merchant and currency is open at a time");
-    cursor.open_day = Some(*sales_day);
-    cursor.carried = Minor::ZERO;
-    rows.put(cursor_key, SettleRow::Cursor(cursor));
+    change_cursor(rows, merchant_id, *currency, |cursor| {
+        assert!(cursor.open_day.is_none(), "one batch of a merchant and currency is open at a time");
+        cursor.open_day = Some(*sales_day);
+        cursor.carried = Minor::ZERO;
+    });
 }
 
 fn cut_off(merchant_id: &MerchantId, currency: Currency, sales_day: Day) -> DueRow {
@@ -78,20 +77,17 @@ fn apply_booking(rows: &mut Rows<SettleRow>, now: Timestamp, approved: &PaymentA
             .expect("the sums of a batch were checked when it was decided");
     });
     if let Some(original_id) = &approved.original_payment_id {
-        let key = state::booked_key(merchant_id, original_id);
-        let original = state::booked(rows.get(&key)).filter(|row| row.expires_at > now);
-        if let Some(original) = original {
-            let mut row = original.clone();
+        rows.change(&state::booked_key(merchant_id, original_id), |row| {
+            let Some(original) = state::booked_mut(row).filter(|row| row.expires_at > now) else { return };
             match event_type {
                 EventType::Refund => {
-                    row.refunded =
-                        row.refunded.plus(*amount_minor).expect("refunds never exceed their original");
+                    let refunded = original.refunded.plus(*amount_minor);
+                    original.refunded = refunded.expect("refunds never exceed their original");
                 }
-                EventType::Cancellation => row.is_cancelled = true,
+                EventType::Cancellation => original.is_cancelled = true,
                 _ => {}
             }
-            rows.put(key, SettleRow::Booked(Box::new(row)));
-        }
+        });
     }
     rows.put(
         state::booked_key(merchant_id, &approved.payment_id),
@@ -124,15 +120,14 @@ fn close_batch(rows: &mut Rows<SettleRow>, closed: &BatchClosed) {
         let due = reserve(&closed.batch_id, merchant_id, *currency, closed.reserve_minor, due_at);
         rows.put(state::due_key(due_at, &due), SettleRow::Due(due));
     }
-    let cursor_key = state::cursor_key(merchant_id, *currency);
-    let mut cursor = state::cursor(rows.get(&cursor_key)).copied().unwrap_or_default();
-    assert_eq!(cursor.open_day, Some(*sales_day), "only the open batch is closed");
-    cursor.open_day = None;
-    cursor.last_closed_day = Some(*sales_day);
-    cursor.carried = closed.carried_out_minor;
-    cursor.reserved =
-        cursor.reserved.plus(closed.reserve_minor).expect("reserves were part of sums in range");
-    rows.put(cursor_key, SettleRow::Cursor(cursor));
+    change_cursor(rows, merchant_id, *currency, |cursor| {
+        assert_eq!(cursor.open_day, Some(*sales_day), "only the open batch is closed");
+        cursor.open_day = None;
+        cursor.last_closed_day = Some(*sales_day);
+        cursor.carried = closed.carried_out_minor;
+        let reserved = cursor.reserved.plus(closed.reserve_minor);
+        cursor.reserved = reserved.expect("reserves were part of sums in range");
+    });
 }
 
 fn reserve(
@@ -155,15 +150,29 @@ fn release_reserve(rows: &mut Rows<SettleRow>, released: &ReserveReleased) {
     let ReserveReleased { from_batch_id, merchant_id, currency, amount_minor, due_at, .. } = released;
     let due = reserve(from_batch_id, merchant_id, *currency, *amount_minor, *due_at);
     rows.remove(state::due_key(*due_at, &due));
-    let cursor_key = state::cursor_key(merchant_id, *currency);
-    let mut cursor = state::cursor(rows.get(&cursor_key)).copied().unwrap_or_default();
-    let open_day = cursor.open_day.expect("a released reserve goes into an open batch");
-    cursor.reserved = cursor.reserved.minus(*amount_minor).expect("a reserve is released once");
-    rows.put(cursor_key, SettleRow::Cursor(cursor));
+    let open_day = change_cursor(rows, merchant_id, *currency, |cursor| {
+        cursor.reserved = cursor.reserved.minus(*amount_minor).expect("a reserve is released once");
+        cursor.open_day.expect("a released reserve goes into an open batch")
+    });
     change_batch(rows, merchant_id, *currency, open_day, |row| {
         let sum = row.totals.reserve_released_minor.plus(*amount_minor);
         row.totals.reserve_released_minor = sum.expect("reserves were part of sums in range");
     });
+}
+
+/// Changes where a merchant stands; one that was never seen stands at the beginning.
+fn change_cursor<T>(
+    rows: &mut Rows<SettleRow>,
+    merchant: &MerchantId,
+    currency: Currency,
+    change: impl FnOnce(&mut CursorRow) -> T,
+) -> T {
+    rows.change(&state::cursor_key(merchant, currency), |row| {
+        let mut cursor = state::cursor(row.as_ref()).copied().unwrap_or_default();
+        let changed = change(&mut cursor);
+        *row = Some(SettleRow::Cursor(cursor));
+        changed
+    })
 }
 
 /// Changes a batch that has a row; returns its cut-off.
@@ -174,12 +183,11 @@ fn change_batch(
     sales_day: Day,
     change: impl FnOnce(&mut BatchRow),
 ) -> Timestamp {
-    let key = state::batch_key(merchant, currency, sales_day);
-    let mut row = state::batch(rows.get(&key)).expect("a batch that changes has a row").clone();
-    change(&mut row);
-    let cut_off_at = row.cut_off_at;
-    rows.put(key, SettleRow::Batch(Box::new(row)));
-    cut_off_at
+    rows.change(&state::batch_key(merchant, currency, sales_day), |row| {
+        let batch = state::batch_mut(row).expect("a batch that changes has a row");
+        change(batch);
+        batch.cut_off_at
+    })
 }
 
 /// Posts a transaction to the balances, and returns the chain after it.
@@ -189,10 +197,11 @@ fn post(rows: &mut Rows<SettleRow>, chain: &Chain, transaction: &LedgerTransacti
     assert_eq!(transaction.sequence, chain.next_sequence, "I9: the ledger's sequence has no gap");
     assert_eq!(transaction.prev_hash, chain.head, "I9: each transaction names the hash of the one before");
     for entry in &transaction.entries {
-        let key = state::balance_key(&entry.account, entry.currency);
-        let mut row = state::balance(rows.get(&key)).copied().unwrap_or_default();
-        row.debit_balance += signed(entry);
-        rows.put(key, SettleRow::Balance(row));
+        rows.change(&state::balance_key(&entry.account, entry.currency), |row| {
+            let mut balance = state::balance(row.as_ref()).copied().unwrap_or_default();
+            balance.debit_balance += signed(entry);
+            *row = Some(SettleRow::Balance(balance));
+        });
     }
     Chain::after(transaction)
 }

@@ -1,11 +1,11 @@
 //! Names the rows that a command or an event reads, in stages: what was found may name more.
 
-use settle_ledger::Account;
 use settle_types::authorize::PaymentApproved;
-use settle_types::settle::{Entry, SettlementEvent};
+use settle_types::request::EventType;
+use settle_types::settle::{Booking, Entry, SettlementEvent};
 use settle_types::{Currency, MerchantId, Timestamp};
 
-use super::command::Command;
+use super::command::{ApprovedRecord, Command};
 use super::state::{self, DueRow, SettleRow};
 use crate::rows::Rows;
 use crate::state_key::StateKey;
@@ -18,67 +18,89 @@ pub(super) fn of_command(
     missing: &mut Vec<StateKey>,
 ) {
     match command {
-        Command::Approved(record) => {
-            let Ok(approved) = &record.decoded else { return };
-            of_approved(approved, rows, missing);
-            let payable = Account::MerchantPayable(approved.merchant_id.clone()).name();
-            need(state::balance_key(&payable, approved.currency), rows, missing);
-        }
+        Command::Approved(record) => of_record(record, rows, missing),
         Command::Due { due, .. } => of_due(due, rows, missing),
         Command::Activate(_) => {}
     }
 }
 
-/// Adds what folding the event still needs.
-pub(super) fn of_event(event: &SettlementEvent, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
-    let decision = event.decision.as_ref();
-    let booked = decision.filter(|decision| decision.booking.is_some());
-    if let Some(approved) = booked.and_then(|decision| decision.approved.as_ref()) {
-        of_approved(approved, rows, missing);
+fn of_record(record: &ApprovedRecord, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
+    let Ok(approved) = &record.decoded else { return };
+    let PaymentApproved { merchant_id, payment_id, currency, .. } = approved;
+    rows.need(&state::booked_key(merchant_id, payment_id), missing);
+    of_open_batch(merchant_id, *currency, rows, missing);
+    if approved.event_type == EventType::Refund {
+        rows.need(&state::payable_key(merchant_id, *currency), missing);
     }
-    if let Some(closed) = &event.batch_closed {
-        of_batch(&closed.merchant_id, closed.currency, rows, missing);
-    }
-    if let Some(released) = &event.reserve_released {
-        of_batch(&released.merchant_id, released.currency, rows, missing);
-    }
-    for Entry { account, currency, .. } in event.ledger.iter().flat_map(|transaction| &transaction.entries) {
-        need(state::balance_key(account, *currency), rows, missing);
+    let Some(original_id) = &approved.original_payment_id else { return };
+    let original_key = state::booked_key(merchant_id, original_id);
+    match state::booked(rows.found(&original_key)) {
+        Some(original) => {
+            let of_original = (original.approved.currency, original.sales_day);
+            rows.need(&state::batch_key(merchant_id, of_original.0, of_original.1), missing);
+        }
+        None => rows.need(&original_key, missing),
     }
 }
 
-fn of_approved(approved: &PaymentApproved, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
-    need(state::booked_key(&approved.merchant_id, &approved.payment_id), rows, missing);
-    of_batch(&approved.merchant_id, approved.currency, rows, missing);
-    let Some(original_id) = &approved.original_payment_id else { return };
-    let original_key = state::booked_key(&approved.merchant_id, original_id);
-    if let Some(original) = state::booked(rows.found(&original_key)) {
-        let currency = original.approved.currency;
-        need(state::batch_key(&approved.merchant_id, currency, original.sales_day), rows, missing);
+/// Adds what folding the event still needs.
+pub(super) fn of_event(event: &SettlementEvent, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
+    if let Some(opened) = &event.batch_opened {
+        rows.need(&state::cursor_key(&opened.merchant_id, opened.currency), missing);
     }
-    need(original_key, rows, missing);
+    let decision = event.decision.as_ref();
+    if let Some(decision) = decision
+        && let (Some(approved), Some(booking)) = (&decision.approved, &decision.booking)
+    {
+        of_booking(approved, booking, rows, missing);
+    }
+    if let Some(closed) = &event.batch_closed {
+        rows.need(&state::cursor_key(&closed.merchant_id, closed.currency), missing);
+        rows.need(&state::batch_key(&closed.merchant_id, closed.currency, closed.sales_day), missing);
+    }
+    if let Some(released) = &event.reserve_released {
+        of_open_batch(&released.merchant_id, released.currency, rows, missing);
+    }
+    for Entry { account, currency, .. } in event.ledger.iter().flat_map(|transaction| &transaction.entries) {
+        rows.need(&state::balance_key(account, *currency), missing);
+    }
+}
+
+fn of_booking(
+    approved: &PaymentApproved,
+    booking: &Booking,
+    rows: &Rows<SettleRow>,
+    missing: &mut Vec<StateKey>,
+) {
+    rows.need(&state::batch_key(&approved.merchant_id, approved.currency, booking.sales_day), missing);
+    if let Some(original_id) = &approved.original_payment_id {
+        rows.need(&state::booked_key(&approved.merchant_id, original_id), missing);
+    }
 }
 
 fn of_due(due: &DueRow, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
     match due {
         DueRow::CutOff { merchant_id, currency, .. }
         | DueRow::ReserveRelease { merchant_id, currency, .. } => {
-            of_batch(merchant_id, *currency, rows, missing);
+            of_open_batch(merchant_id, *currency, rows, missing);
         }
     }
 }
 
 /// The merchant's cursor, and the batch that it says is open.
-fn of_batch(merchant: &MerchantId, currency: Currency, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
+fn of_open_batch(
+    merchant: &MerchantId,
+    currency: Currency,
+    rows: &Rows<SettleRow>,
+    missing: &mut Vec<StateKey>,
+) {
     let cursor_key = state::cursor_key(merchant, currency);
-    if let Some(open_day) = state::cursor(rows.found(&cursor_key)).and_then(|cursor| cursor.open_day) {
-        need(state::batch_key(merchant, currency, open_day), rows, missing);
-    }
-    need(cursor_key, rows, missing);
-}
-
-fn need(key: StateKey, rows: &Rows<SettleRow>, missing: &mut Vec<StateKey>) {
-    if !rows.is_known(&key) {
-        missing.push(key);
+    match state::cursor(rows.found(&cursor_key)) {
+        Some(cursor) => {
+            if let Some(open_day) = cursor.open_day {
+                rows.need(&state::batch_key(merchant, currency, open_day), missing);
+            }
+        }
+        None => rows.need(&cursor_key, missing),
     }
 }

@@ -22,7 +22,7 @@ use crate::meta::Meta;
 use crate::output::Output;
 use crate::rows::Rows;
 use crate::stage::{DueCause, Envelope, Stage};
-use crate::state_key::StateKey;
+use crate::state_key::{StateKey, TableId};
 
 pub use command::Command;
 pub use config::{SettleConfig, SettleSettings};
@@ -45,6 +45,8 @@ impl Stage for Settle {
     const OUTPUTS: &'static [&'static str] =
         &[topic::LEDGER_TRANSACTIONS, topic::PAYOUTS, topic::RESULTS, topic::DEAD_LETTER];
     const JOURNAL: &'static str = topic::SETTLEMENT_EVENTS;
+    const SHARED_TABLES: &'static [TableId] =
+        &[state::BATCH_TABLE, state::CURSOR_TABLE, state::BALANCE_TABLE];
 
     fn now(meta: &Meta, config: &SettleConfig, command: &Command, wall: Timestamp) -> Timestamp {
         let idle = Self::idle_now(meta, config, wall);

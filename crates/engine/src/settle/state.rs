@@ -1,6 +1,7 @@
 //! Tables of SETTLE.
 
 use serde::{Deserialize, Serialize};
+use settle_ledger::Account;
 use settle_types::authorize::PaymentApproved;
 use settle_types::event::ConfigActivation;
 use settle_types::settle::{BatchStatus, BatchTotals, CloseCause};
@@ -158,7 +159,7 @@ impl StateRow for SettleRow {
 }
 
 macro_rules! typed_row {
-    ($(#[$doc:meta])* $name:ident, $variant:ident, $row:ty) => {
+    ($(#[$doc:meta])* $name:ident $(or $changed:ident)?, $variant:ident, $row:ty) => {
         $(#[$doc])*
         pub fn $name(row: Option<&SettleRow>) -> Option<&$row> {
             match row? {
@@ -166,16 +167,24 @@ macro_rules! typed_row {
                 other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
             }
         }
+        $(
+            pub(super) fn $changed(row: &mut Option<SettleRow>) -> Option<&mut $row> {
+                match row.as_mut()? {
+                    SettleRow::$variant(row) => Some(row),
+                    other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
+                }
+            }
+        )?
     };
 }
 
 typed_row!(
     /// The row as one of [`BOOKED_TABLE`].
-    booked, Booked, BookedRow
+    booked or booked_mut, Booked, BookedRow
 );
 typed_row!(
     /// The row as one of [`BATCH_TABLE`].
-    batch, Batch, BatchRow
+    batch or batch_mut, Batch, BatchRow
 );
 typed_row!(
     /// The row as one of [`CURSOR_TABLE`].
@@ -209,6 +218,11 @@ pub fn cursor_key(merchant: &MerchantId, currency: Currency) -> StateKey {
 /// Key of a balance.
 pub fn balance_key(account: &str, currency: Currency) -> StateKey {
     KeyBuilder::new(BALANCE_TABLE).text(account).text(currency.as_str()).finish()
+}
+
+/// Key of the balance of what is owed to a merchant.
+pub fn payable_key(merchant: &MerchantId, currency: Currency) -> StateKey {
+    balance_key(&Account::MerchantPayable(merchant.clone()).name(), currency)
 }
 
 /// Key of a row that waits. A reserve falls free before a batch of the same time closes, and so goes into it.
