@@ -1,5 +1,6 @@
 //! Input records as the deciders see them.
 
+use compact_str::format_compact;
 use settle_types::DecisionId;
 use settle_types::event::SourcePosition;
 
@@ -25,5 +26,5 @@ pub struct Input<'a> {
 
 /// Id of the decision about the record at this position: `payments.requested-3-1042`.
 pub fn decision_id(position: &SourcePosition) -> DecisionId {
-    DecisionId::new(format!("{}-{}-{}", position.topic, position.partition, position.offset))
+    format_compact!("{}-{}-{}", position.topic, position.partition, position.offset).into()
 }

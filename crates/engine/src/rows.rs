@@ -17,10 +17,17 @@ struct Slot<R> {
     changed: bool,
 }
 
+type Slots<R> = HashMap<StateKey, Slot<R>, RandomState>;
+
 /// Rows by key, with what the open transaction changed.
 #[derive(Debug)]
 pub struct Rows<R> {
-    slots: HashMap<StateKey, Slot<R>, RandomState>,
+    /// Of tables whose rows concern few commands each: forgotten when they were stored.
+    own: Slots<R>,
+    /// Of tables whose rows many commands share.
+    shared: Slots<R>,
+    shared_tables: &'static [TableId],
+    shared_limit: usize,
     /// Changes to the due table, in order of time: true for a row that was put, false for one that was removed.
     due_changes: BTreeMap<StateKey, bool>,
     /// The earliest row of the due table that was put since the shell asked last.
@@ -29,14 +36,36 @@ pub struct Rows<R> {
 
 impl<R> Default for Rows<R> {
     fn default() -> Self {
-        Self { slots: HashMap::default(), due_changes: BTreeMap::new(), first_due_put: None }
+        Self::sharing(&[], 0)
+    }
+}
+
+impl<R> Rows<R> {
+    /// Rows of these tables stay when they were stored, at most `limit` of them.
+    pub fn sharing(tables: &'static [TableId], limit: usize) -> Self {
+        Self {
+            own: HashMap::default(),
+            shared: HashMap::default(),
+            shared_tables: tables,
+            shared_limit: limit,
+            due_changes: BTreeMap::new(),
+            first_due_put: None,
+        }
+    }
+
+    fn slots(&self, key: &StateKey) -> &Slots<R> {
+        if self.shared_tables.contains(&key.table()) { &self.shared } else { &self.own }
+    }
+
+    fn slots_mut(&mut self, key: &StateKey) -> &mut Slots<R> {
+        if self.shared_tables.contains(&key.table()) { &mut self.shared } else { &mut self.own }
     }
 }
 
 impl<R: Clone> Rows<R> {
     /// True once the row, or its absence, is known.
     pub fn is_known(&self, key: &StateKey) -> bool {
-        self.slots.contains_key(key)
+        self.slots(key).contains_key(key)
     }
 
     /// Adds the key to those that are to be fetched, unless its row is known.
@@ -50,17 +79,17 @@ impl<R: Clone> Rows<R> {
     ///
     /// Panics if the row was not fetched: `keys` has to name every row that `decide` and `evolve` read.
     pub fn get(&self, key: &StateKey) -> Option<&R> {
-        self.slots.get(key).unwrap_or_else(|| not_fetched(key)).row.as_ref()
+        self.slots(key).get(key).unwrap_or_else(|| not_fetched(key)).row.as_ref()
     }
 
     /// The row if it is known and there is one: for `keys`, which asks what has been found so far.
     pub fn found(&self, key: &StateKey) -> Option<&R> {
-        self.slots.get(key).and_then(|slot| slot.row.as_ref())
+        self.slots(key).get(key).and_then(|slot| slot.row.as_ref())
     }
 
     /// Tells what the store holds. A row that is known already, perhaps changed, is left as it is.
     pub fn fetched(&mut self, key: StateKey, row: Option<R>) {
-        self.slots.entry(key).or_insert(Slot { row, changed: false });
+        self.slots_mut(&key).entry(key).or_insert(Slot { row, changed: false });
     }
 
     /// Changes a row where it stands, or its absence: to change it costs one look and no copy.
@@ -68,7 +97,7 @@ impl<R: Clone> Rows<R> {
     /// Panics if the row was not fetched, as [`Self::get`], and for a row of the due table, which is put and removed.
     pub fn change<T>(&mut self, key: &StateKey, change: impl FnOnce(&mut Option<R>) -> T) -> T {
         assert_ne!(key.table(), DUE_TABLE, "a row of the due table is put and removed, not changed");
-        let slot = self.slots.get_mut(key).unwrap_or_else(|| not_fetched(key));
+        let slot = self.slots_mut(key).get_mut(key).unwrap_or_else(|| not_fetched(key));
         slot.changed = true;
         change(&mut slot.row)
     }
@@ -91,7 +120,7 @@ impl<R: Clone> Rows<R> {
                 self.first_due_put = Some(key.clone());
             }
         }
-        self.slots.insert(key, Slot { row, changed: true });
+        self.slots_mut(&key).insert(key, Slot { row, changed: true });
     }
 
     /// What the open transaction changed in the due table, in order of time: key, and whether it is there now.
@@ -107,8 +136,9 @@ impl<R: Clone> Rows<R> {
     /// What the open transaction changed, in order of the keys.
     pub fn changes(&self) -> Vec<(&StateKey, Option<&R>)> {
         let mut changes: Vec<_> = self
-            .slots
+            .own
             .iter()
+            .chain(&self.shared)
             .filter(|(_, slot)| slot.changed)
             .map(|(key, slot)| (key, slot.row.as_ref()))
             .collect();
@@ -118,31 +148,33 @@ impl<R: Clone> Rows<R> {
 
     /// Rows held, changed or not: the shell bounds them.
     pub fn len(&self) -> usize {
-        self.slots.len()
+        self.own.len() + self.shared.len()
     }
 
     /// True if nothing is held.
     pub fn is_empty(&self) -> bool {
-        self.slots.is_empty()
+        self.own.is_empty() && self.shared.is_empty()
     }
 
-    /// The changes went to the store. The rows of `shared` tables stay, and the rest is forgotten; with more than `limit`
-    /// of them all is, and what is still in use is fetched again.
-    pub fn stored(&mut self, shared: &[TableId], limit: usize) {
+    /// The changes went to the store. Only shared rows stay; if they are more than the limit, none does, and those that are
+    /// in use are fetched again.
+    pub fn stored(&mut self) {
+        self.own.clear();
         self.due_changes.clear();
         self.first_due_put = None;
-        self.slots.retain(|key, slot| {
+        self.shared.retain(|_, slot| {
             slot.changed = false;
-            slot.row.is_some() && shared.contains(&key.table())
+            slot.row.is_some()
         });
-        if self.slots.len() > limit {
-            self.slots.clear();
+        if self.shared.len() > self.shared_limit {
+            self.shared.clear();
         }
     }
 
     /// Forgets everything: when the transaction was aborted.
     pub fn clear(&mut self) {
-        self.slots.clear();
+        self.own.clear();
+        self.shared.clear();
         self.due_changes.clear();
         self.first_due_put = None;
     }
@@ -175,19 +207,19 @@ mod tests {
     #[test]
     fn what_was_stored_is_no_change_and_only_shared_tables_stay() {
         let key = |table: u8, text: &str| KeyBuilder::new(table).text(text).finish();
-        let mut rows = Rows::default();
+        let mut rows = Rows::sharing(&[2], 1);
         rows.put(key(2, "shared"), 1);
         rows.put(key(3, "own"), 1);
         rows.fetched(key(2, "absent"), None);
         rows.put(key(DUE_TABLE, "due"), 1);
-        rows.stored(&[2], 1);
+        rows.stored();
         assert_eq!(rows.found(&key(2, "shared")), Some(&1));
         assert!(rows.changes().is_empty() && rows.due_changes().is_empty());
         assert_eq!((rows.len(), rows.take_first_due_put()), (1, None));
         assert_eq!(rows.change(&key(2, "shared"), |row| row.replace(2)), Some(1));
         assert_eq!(rows.changes(), vec![(&key(2, "shared"), Some(&2))]);
         rows.put(key(2, "another"), 1);
-        rows.stored(&[2], 1);
+        rows.stored();
         assert!(rows.is_empty(), "there were more than the limit");
     }
 

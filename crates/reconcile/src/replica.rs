@@ -33,7 +33,7 @@ impl<S: StageCodec> Replica<S> {
     pub(crate) fn new(number: u32, state: Box<dyn FoldState<S::Row>>) -> Self {
         Self {
             meta: Meta::new(signed_partition(number)),
-            rows: Rows::default(),
+            rows: Rows::sharing(S::SHARED_TABLES, CACHED_ROWS / 4),
             state,
             config: None,
             first_due: StateKey::start_of(DUE_TABLE),
@@ -119,7 +119,7 @@ impl<S: StageCodec> Replica<S> {
     pub(crate) fn persist(&mut self, next_offset: u64) -> Result<(), Error> {
         if self.rows.len() >= CACHED_ROWS {
             self.state.apply(&self.rows, &self.meta, next_offset)?;
-            self.rows.stored(S::SHARED_TABLES, CACHED_ROWS / 4);
+            self.rows.stored();
         }
         Ok(())
     }

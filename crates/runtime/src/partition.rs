@@ -62,7 +62,7 @@ impl<S: StageCodec> Partition<S> {
             journal,
             journal_next_offset: 0,
             meta: Meta::new(signed_partition(number)),
-            rows: Rows::default(),
+            rows: Rows::sharing(S::SHARED_TABLES, SHARED_ROWS),
             store,
             journal_identity,
             flushed_at: opened_at,
@@ -276,7 +276,7 @@ impl<S: StageCodec> Partition<S> {
             meta: self.meta.clone(),
         };
         self.store.apply(&self.rows, &progress)?;
-        self.rows.stored(S::SHARED_TABLES, SHARED_ROWS);
+        self.rows.stored();
         Ok(())
     }
 

@@ -44,6 +44,12 @@ macro_rules! text_id {
                 Self::new(text)
             }
         }
+
+        impl From<CompactString> for $name {
+            fn from(text: CompactString) -> Self {
+                Self(text)
+            }
+        }
     };
 }
 

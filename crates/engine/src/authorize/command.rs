@@ -1,10 +1,12 @@
 //! What can be asked of AUTHORIZE.
 
+use std::borrow::Cow;
+
 use settle_risk::Subject;
 use settle_types::authorize::{Fingerprint, Payment, PaymentResult, RiskAttributes};
 use settle_types::event::{ConfigActivation, SourcePosition};
 use settle_types::request::PaymentRequested;
-use settle_types::topic;
+use settle_types::{Day, topic};
 
 use super::config::AuthorizeConfig;
 use super::fingerprint::fingerprint;
@@ -69,6 +71,21 @@ pub struct Valid {
     pub(super) idempotency_row: StateKey,
     /// Key of its own row.
     pub(super) own_row: StateKey,
+    /// Key of the debtor's day on which it was requested: nearly always that on which it is decided.
+    requested_day: (Day, StateKey),
+}
+
+impl Valid {
+    /// Key of the debtor's day.
+    pub(super) fn day_row(&self, day: Day) -> Cow<'_, StateKey> {
+        match &self.requested_day {
+            (requested, key) if *requested == day => Cow::Borrowed(key),
+            _ => {
+                let Payment { debtor_account, currency, .. } = &self.payment;
+                Cow::Owned(state::velocity_key(debtor_account, *currency, day))
+            }
+        }
+    }
 }
 
 /// A record of `payments.results`.
@@ -126,6 +143,10 @@ fn judge(
             &payment.idempotency_key,
         ),
         own_row: state::own_key(&payment),
+        requested_day: (
+            payment.requested_at.day(),
+            state::velocity_key(&payment.debtor_account, payment.currency, payment.requested_at.day()),
+        ),
         payment,
         fingerprint,
         attributes: attributes(requested),

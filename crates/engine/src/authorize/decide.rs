@@ -155,7 +155,8 @@ fn used_before(context: &Context<'_>, position: &SourcePosition, valid: &Valid) 
 fn judge_payment(context: &Context<'_>, valid: &Valid) -> Judgement {
     let payment = &valid.payment;
     let subject = subject(payment, &valid.attributes);
-    let verdict = context.config.rules().evaluate(Scope::Payment, &subject, context.today(payment));
+    let today = context.today(&valid.day_row(context.now.day()));
+    let verdict = context.config.rules().evaluate(Scope::Payment, &subject, today);
     let outcome = match verdict.severity {
         Severity::Decline => Outcome::Declined,
         Severity::Review => Outcome::Review,

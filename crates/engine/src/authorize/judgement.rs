@@ -2,7 +2,7 @@
 
 use settle_risk::Today;
 use settle_types::Timestamp;
-use settle_types::authorize::{Outcome, Payment, Reason, RiskAssessment, Transition};
+use settle_types::authorize::{Outcome, Reason, RiskAssessment, Transition};
 
 use super::config::AuthorizeConfig;
 use super::state::{self, AuthorizeRow, PaymentRow};
@@ -27,10 +27,9 @@ impl Context<'_> {
         Today { sum_minor: 0, count: 0 }
     }
 
-    /// What the debtor has paid today, before this payment.
-    pub(super) fn today(&self, payment: &Payment) -> Today {
-        let key = state::velocity_key(&payment.debtor_account, payment.currency, self.now.day());
-        state::velocity(self.rows.get(&key))
+    /// What the debtor has paid today, before this payment: `day_row` is the key of the row.
+    pub(super) fn today(&self, day_row: &StateKey) -> Today {
+        state::velocity(self.rows.get(day_row))
             .map_or(Today { sum_minor: 0, count: 0 }, |row| Today { sum_minor: row.sum, count: row.count })
     }
 }

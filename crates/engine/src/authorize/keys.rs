@@ -39,7 +39,10 @@ fn of_request(request: &Request, now: Timestamp, rows: &Rows<AuthorizeRow>, miss
     let Some(valid) = request.judged.valid() else { return };
     rows.need(&valid.idempotency_row, missing);
     rows.need(&valid.own_row, missing);
-    of_decision(&valid.payment, now, rows, missing);
+    if valid.payment.event_type == EventType::Payment {
+        rows.need(&valid.day_row(now.day()), missing);
+    }
+    of_original(&valid.payment, rows, missing);
 }
 
 /// Adds what folding the event still needs.

@@ -82,7 +82,8 @@ fn posting(event_type: EventType) -> Result<Posting, Reason> {
 }
 
 fn remembered<'a>(context: &Context<'a>, id: &PaymentId, merchant: &MerchantId) -> Option<&'a BookedRow> {
-    state::booked(context.rows.get(&state::booked_key(merchant, id))).filter(|row| row.expires_at > context.now)
+    state::booked(context.rows.get(&state::booked_key(merchant, id)))
+        .filter(|row| row.expires_at > context.now)
 }
 
 /// What a follow-up is about: booked with this merchant for this debtor, and not cancelled.

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use settle_engine::stage::{self, ActiveConfig, DueCause};
-use settle_engine::state_key::{DUE_TABLE, TableId};
+use settle_engine::state_key::DUE_TABLE;
 use settle_engine::{FOLD_VERSION, Input, Meta, Output, Rows, Stage, StateKey, StateRow};
 use settle_types::Timestamp;
 use settle_types::event::{ConfigActivation, SourcePosition};
@@ -77,7 +77,7 @@ impl<S: Stage> Harness<S> {
             journal: Vec::new(),
             journal_keys: Vec::new(),
             outputs: Vec::new(),
-            rows: Rows::default(),
+            rows: Rows::sharing(S::SHARED_TABLES, 100),
             store: Store { values: BTreeMap::new(), clock: Timestamp::MIN },
             shell,
             commands_since_commit: 0,
@@ -170,7 +170,7 @@ impl<S: Stage> Harness<S> {
     /// The overlay goes into the store.
     pub fn commit(&mut self) {
         self.commands_since_commit = 0;
-        self.store.apply(&mut self.rows, &self.meta, S::SHARED_TABLES);
+        self.store.apply(&mut self.rows, &self.meta);
     }
 
     /// Every row as the last command left it.
@@ -214,13 +214,13 @@ pub fn fold<S: Stage>(
     for (index, event) in journal.iter().enumerate() {
         assert!(S::envelope(event).min_fold_version <= FOLD_VERSION, "this build understands its own events");
         if index == restart_before {
-            store.apply(&mut rows, &meta, &[]);
+            store.apply(&mut rows, &meta);
             let encoded = serde_json::to_string(&meta).expect("the meta row becomes JSON");
             meta = serde_json::from_str(&encoded).expect("and comes back");
         }
         fold_one::<S>(&mut rows, &mut meta, &store, Shell::default(), event);
     }
-    store.apply(&mut rows, &meta, &[]);
+    store.apply(&mut rows, &meta);
     (store.decoded::<S::Row>(), meta)
 }
 
@@ -257,7 +257,7 @@ impl Store {
         }
     }
 
-    fn apply<R: StateRow>(&mut self, rows: &mut Rows<R>, meta: &Meta, shared: &[TableId]) {
+    fn apply<R: StateRow>(&mut self, rows: &mut Rows<R>, meta: &Meta) {
         for (key, row) in rows.changes() {
             match row {
                 Some(row) => {
@@ -271,7 +271,7 @@ impl Store {
             }
         }
         self.clock = meta.now;
-        rows.stored(shared, 100);
+        rows.stored();
     }
 
     fn decoded<R: StateRow>(&self) -> BTreeMap<StateKey, R> {
