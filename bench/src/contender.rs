@@ -130,6 +130,7 @@ impl Setup {
         command.args(arguments).arg("--config").arg(self.config_file()).arg("--kafka").arg(&self.bootstrap);
         let (replicas, in_sync) = if self.brokers == 3 { (3, 2) } else { (1, 1) };
         let state = self.state(application);
+        let fetch_wait_ms = settle_config::Config::default().kafka.fetch_wait_ms;
         for setting in [
             format!("application.name={application}"),
             format!("kafka.partitions={}", self.partitions),
@@ -138,7 +139,7 @@ impl Setup {
             format!("worker.workers={}", self.workers),
             format!("worker.commit_interval_ms={}", self.commit_interval_ms),
             // Half of a commit interval, up to what the program does by itself.
-            format!("kafka.fetch_wait_ms={}", (self.commit_interval_ms / 2).clamp(1, 20)),
+            format!("kafka.fetch_wait_ms={}", (self.commit_interval_ms / 2).clamp(1, fetch_wait_ms)),
             format!("store.directory={}", state.display()),
         ] {
             command.arg("--set").arg(setting);

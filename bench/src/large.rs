@@ -4,6 +4,7 @@
 //! worker: requests with keys of their own, each decided as the first of its key on an empty state, with dense sequences
 //! and the positions of requests that are really there. A process with nothing on disk restores from it.
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -60,26 +61,100 @@ pub(crate) struct Large {
 /// Starts after `kill -9` that are measured.
 const KILLS: u32 = 3;
 
+/// A process of AUTHORIZE on a state of many keys, as its phases need it.
+struct Subject<'a> {
+    setup: &'a Setup,
+    application: String,
+    positions: Positions,
+}
+
+impl Subject<'_> {
+    fn log_of(&self, name: &str) -> PathBuf {
+        self.setup.logs.join(format!("{}-{name}.log", self.application))
+    }
+
+    fn start(&self, name: &str, settings: &[String]) -> anyhow::Result<Process> {
+        let contender = Contender::SettleAuthorize;
+        let mut command = self.setup.command(contender, &self.application)?;
+        for setting in settings {
+            command.arg("--set").arg(setting);
+        }
+        Process::start(contender.title(), &command, &self.log_of(name))
+    }
+
+    fn lose_state(&self) -> anyhow::Result<()> {
+        std::fs::remove_dir_all(self.setup.state(&self.application))
+            .context("remove the state of the process")
+    }
+
+    /// Starts on the state that `kill -9` left on disk.
+    fn after_kills(&self, mut process: Process) -> anyhow::Result<(Vec<Recovery>, Process)> {
+        let mut starts = Vec::new();
+        for number in 1..=KILLS {
+            recovery::work_for_a_while(&mut process)?;
+            process.kill();
+            process = self.start(&format!("killed-{number}"), &[])?;
+            starts.push(Recovery::of(&self.positions, &mut process, now())?);
+        }
+        Ok((starts, process))
+    }
+
+    /// A start with nothing on disk but snapshots elsewhere, which a process before it made.
+    fn start_from_snapshots(&self, snapshots: &Path) -> anyhow::Result<Recovery> {
+        let with_snapshots = [
+            format!("snapshots.url=file://{}", snapshots.display()),
+            // Long enough that each partition has one, and none is made while a start is measured.
+            "snapshots.interval_seconds=20".to_owned(),
+        ];
+        let mut process = self.start("makes-snapshots", &with_snapshots)?;
+        wait(&mut process, || {
+            let said = std::fs::read_to_string(self.log_of("makes-snapshots")).unwrap_or_default();
+            Ok(said.matches("a snapshot was made").count() >= usize::try_from(self.setup.partitions)?)
+        })?;
+        process.kill();
+        self.lose_state()?;
+        let mut process = self.start("from-snapshots", &with_snapshots)?;
+        let recovery = Recovery::of(&self.positions, &mut process, now())?;
+        process.kill();
+        Ok(recovery)
+    }
+
+    /// A start with nothing on disk.
+    fn start_from_the_journal(&self) -> anyhow::Result<Recovery> {
+        self.lose_state()?;
+        let mut process = self.start("from-the-journal", &[])?;
+        let recovery = Recovery::of(&self.positions, &mut process, now())?;
+        process.stop(Duration::from_secs(60))?;
+        Ok(recovery)
+    }
+
+    /// A start after `kill -9` in a group of the newer protocol.
+    fn after_kill_kip_848(&self) -> anyhow::Result<Recovery> {
+        let newer_protocol = ["kafka.group_protocol=consumer".to_owned()];
+        // The group changes its protocol when it has no members of the old one.
+        let begins = || self.start("kip-848", &newer_protocol);
+        let (_, mut process) = Recovery::of_restarted(&self.positions, now(), begins)?;
+        recovery::work_for_a_while(&mut process)?;
+        process.kill();
+        let (recovery, process) = Recovery::of_restarted(&self.positions, now(), begins)?;
+        process.stop(Duration::from_secs(60))?;
+        Ok(recovery)
+    }
+}
+
 /// Writes the journal, restores it, works on it, kills and starts the process.
 pub(crate) fn run(setup: &Setup, keys: u64, payments: u64, seed: u64) -> anyhow::Result<Large> {
     let application = format!("large-{keys}");
     cluster::reset_all(setup)?;
     write_journal(setup, keys)?;
-    let contender = Contender::SettleAuthorize;
-    let (group, input) = contender.stages(&application).swap_remove(0);
+    let (group, input) = Contender::SettleAuthorize.stages(&application).swap_remove(0);
     let positions = Positions::open(&setup.bootstrap, &group, input, setup.partitions)?;
-    let log_of = |name: &str| setup.logs.join(format!("{application}-{name}.log"));
-    let start = |name: &str, settings: &[String]| {
-        let mut command = setup.command(contender, &application)?;
-        for setting in settings {
-            command.arg("--set").arg(setting);
-        }
-        Process::start(contender.title(), &command, &log_of(name))
-    };
+    let subject = Subject { setup, application, positions };
+    let positions = &subject.positions;
     // Some requests for each partition, so that there is something to commit once the restore has ended.
     load::to_kafka(&setup.bootstrap, 1_000, 7_000, setup.partitions)?;
     let began = now();
-    let mut process = start("restores", &[])?;
+    let mut process = subject.start("restores", &[])?;
     let restored = i64::try_from(keys + 1_000)?;
     wait(&mut process, || Ok(positions.sum()? >= restored))?;
     let seconds = began.elapsed().as_secs_f64();
@@ -97,48 +172,15 @@ pub(crate) fn run(setup: &Setup, keys: u64, payments: u64, seed: u64) -> anyhow:
     );
     let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
     let snapshots = setup.work.join(format!("snapshots-{keys}"));
-    let with_snapshots = [
-        format!("snapshots.url=file://{}", snapshots.display()),
-        // Long enough that each partition has one, and none is made while a start is measured.
-        "snapshots.interval_seconds=20".to_owned(),
-    ];
-    let lose_state =
-        || std::fs::remove_dir_all(setup.state(&application)).context("remove the state of the process");
-    let mut after_kill = Vec::new();
-    let (kip_848, empty_machine_with_snapshots, empty_machine) = recovery::under_load(setup, seed, || {
-        for number in 1..=KILLS {
-            recovery::work_for_a_while(&mut process)?;
-            process.kill();
-            process = start(&format!("killed-{number}"), &[])?;
-            after_kill.push(Recovery::of(&positions, &mut process, now())?);
-        }
-        process.stop(Duration::from_secs(60))?;
-        process = start("makes-snapshots", &with_snapshots)?;
-        wait(&mut process, || {
-            let said = std::fs::read_to_string(log_of("makes-snapshots")).unwrap_or_default();
-            Ok(said.matches("a snapshot was made").count() >= usize::try_from(setup.partitions)?)
+    let (after_kill, empty_machine_with_snapshots, empty_machine, after_kill_kip_848) =
+        recovery::under_load(setup, seed, || {
+            let (after_kill, process) = subject.after_kills(process)?;
+            process.stop(Duration::from_secs(60))?;
+            let with_snapshots = subject.start_from_snapshots(&snapshots)?;
+            Ok((after_kill, with_snapshots, subject.start_from_the_journal()?, subject.after_kill_kip_848()?))
         })?;
-        process.kill();
-        lose_state()?;
-        process = start("from-snapshots", &with_snapshots)?;
-        let empty_machine_with_snapshots = Recovery::of(&positions, &mut process, now())?;
-        process.kill();
-        lose_state()?;
-        process = start("from-the-journal", &[])?;
-        let empty_machine = Recovery::of(&positions, &mut process, now())?;
-        process.stop(Duration::from_secs(60))?;
-        let newer_protocol = ["kafka.group_protocol=consumer".to_owned()];
-        // The group changes its protocol when it has no members of the old one.
-        let begins = || start("kip-848", &newer_protocol);
-        let (_, mut process) = Recovery::of_restarted(&positions, now(), begins)?;
-        recovery::work_for_a_while(&mut process)?;
-        process.kill();
-        let (kip_848, process) = Recovery::of_restarted(&positions, now(), begins)?;
-        process.stop(Duration::from_secs(60))?;
-        Ok((kip_848, empty_machine_with_snapshots, empty_machine))
-    })?;
     let _ = std::fs::remove_dir_all(snapshots);
-    let _ = std::fs::remove_dir_all(setup.state(&application));
+    subject.lose_state()?;
     #[expect(clippy::cast_precision_loss, reason = "a number of payments is far below 2^52")]
     let (keys_f, decided_f) = (keys as f64, decided as f64);
     Ok(Large {
@@ -149,7 +191,7 @@ pub(crate) fn run(setup: &Setup, keys: u64, payments: u64, seed: u64) -> anyhow:
         client_cpu_per_million: used / decided_f * 1_000_000.0,
         peak_rss_mib,
         after_kill,
-        after_kill_kip_848: kip_848,
+        after_kill_kip_848,
         empty_machine,
         empty_machine_with_snapshots,
     })

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use std::{fs, io, thread};
 
@@ -29,7 +29,22 @@ pub struct Snapshots {
 }
 
 /// By stage and partition, what the newest snapshot that arrived contains: everything before this offset of the journal.
-type Sent = Mutex<BTreeMap<(&'static str, u32), u64>>;
+#[derive(Debug, Default)]
+struct Sent(Mutex<BTreeMap<(&'static str, u32), u64>>);
+
+impl Sent {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(&'static str, u32), u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, stage: &'static str, partition: u32, journal_next_offset: u64) {
+        self.lock().insert((stage, partition), journal_next_offset);
+    }
+
+    fn has(&self, stage: &'static str, partition: u32, journal_next_offset: u64) -> bool {
+        self.lock().get(&(stage, partition)) == Some(&journal_next_offset)
+    }
+}
 
 struct Upload {
     stage: &'static str,
@@ -173,8 +188,7 @@ impl Snapshots {
 
     /// True if a snapshot that arrived contains the journal up to here, so that another one would bring nothing.
     pub(crate) fn has(&self, stage: &'static str, partition: u32, journal_next_offset: u64) -> bool {
-        let sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-        sent.get(&(stage, partition)) == Some(&journal_next_offset)
+        self.sent.has(stage, partition, journal_next_offset)
     }
 
     /// Begins to fetch the newest snapshot of a partition into its folder. A folder that has something in it is left
@@ -221,9 +235,7 @@ impl Uploader {
         match self.repository.upload(checkpoint, self.clock.now()) {
             Ok(uploaded) => {
                 let journal_next_offset = uploaded.manifest.journal_next_offset;
-                let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
-                sent.insert((stage, partition), journal_next_offset);
-                drop(sent);
+                self.sent.note(stage, partition, journal_next_offset);
                 metrics::snapshots_total(stage).increment(1);
                 let files = u64::try_from(uploaded.files_sent).unwrap_or(u64::MAX);
                 metrics::snapshot_uploads_total(stage).increment(files);

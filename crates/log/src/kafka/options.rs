@@ -355,6 +355,19 @@ mod tests {
     }
 
     #[test]
+    fn only_members_wait_for_more_than_one_record() {
+        let options =
+            KafkaOptions { fetch_wait: Duration::from_millis(7), ..KafkaOptions::new("127.0.0.1:9092") };
+        let member = options.fetcher("fetcher", "settle-authorize").expect("valid");
+        assert_eq!(member.get("fetch.min.bytes"), Some(FETCH_MIN_BYTES));
+        assert_eq!(member.get("fetch.wait.max.ms"), Some("7"));
+        // A restore waits for whatever is there.
+        let restore = options.reader("reader", "settle-authorize").expect("valid");
+        assert_eq!(restore.get("fetch.min.bytes"), None);
+        assert_eq!(restore.get("fetch.wait.max.ms"), Some("50"));
+    }
+
+    #[test]
     fn a_password_is_not_shown() {
         let sasl = Sasl { mechanism: "PLAIN".into(), username: "u".into(), password: "secret".into() };
         let security = Security { sasl: Some(sasl), ..Security::default() };
