@@ -29,6 +29,8 @@ pub(crate) struct Partition<S: StageCodec> {
     pub(crate) journal_next_offset: u64,
     pub(crate) meta: Meta,
     rows: Rows<S::Row>,
+    /// Of the rows, those that were there when the open transaction began.
+    kept_rows: usize,
     store: Box<dyn StateStore<S::Row>>,
     /// What tells the journal from another topic that had its name; empty where the log has no such thing.
     journal_identity: String,
@@ -63,6 +65,7 @@ impl<S: StageCodec> Partition<S> {
             journal_next_offset: 0,
             meta: Meta::new(signed_partition(number)),
             rows: Rows::sharing(S::SHARED_TABLES, SHARED_ROWS),
+            kept_rows: 0,
             store,
             journal_identity,
             flushed_at: opened_at,
@@ -261,9 +264,9 @@ impl<S: StageCodec> Partition<S> {
         Ok(rows.first().and_then(|(key, _)| key.due_at()).unwrap_or(Timestamp::MAX))
     }
 
-    /// Rows held in memory.
+    /// Rows that the open transaction has brought into memory.
     pub(crate) fn cached_rows(&self) -> usize {
-        self.rows.len()
+        self.rows.len() - self.kept_rows
     }
 
     /// Catches the store up with the overlay, after its events were committed (I1).
@@ -277,6 +280,7 @@ impl<S: StageCodec> Partition<S> {
         };
         self.store.apply(&self.rows, &progress)?;
         self.rows.stored();
+        self.kept_rows = self.rows.len();
         Ok(())
     }
 
@@ -287,6 +291,7 @@ impl<S: StageCodec> Partition<S> {
             return Ok(());
         }
         self.rows.clear();
+        self.kept_rows = 0;
         self.next_due = Timestamp::MIN;
         self.config = None;
         match self.store.progress() {
