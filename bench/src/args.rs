@@ -65,6 +65,9 @@ pub(crate) struct RunArguments {
     /// Keys of the runs with many keys
     #[arg(long, value_delimiter = ',', default_values_t = [1_000_000, 10_000_000], value_name = "NUMBERS")]
     pub(crate) large_keys: Vec<u64>,
+    /// Leave out the start from snapshots with many keys: they need as much disk again as the state
+    #[arg(long)]
+    pub(crate) no_snapshots: bool,
     /// Folder of the report
     #[arg(long, default_value = "target/bench", value_name = "DIR")]
     pub(crate) out: PathBuf,

@@ -21,9 +21,11 @@ use settle_types::event::SourcePosition;
 use settle_types::request::{EventType, PaymentRequested};
 use settle_types::{Duration as Micros, Timestamp, topic};
 
+use crate::args::RunArguments;
 use crate::clock::now;
 use crate::contender::{Contender, Setup};
 use crate::kafka::{self, Positions};
+use crate::plan::say;
 use crate::process::{Process, cpu_seconds, peak_rss_mib};
 use crate::recovery::{self, Recovery};
 use crate::{cluster, load};
@@ -54,8 +56,8 @@ pub(crate) struct Large {
     pub(crate) after_kill_kip_848: Recovery,
     /// With nothing on disk, from the journal.
     pub(crate) empty_machine: Recovery,
-    /// With nothing on disk, from snapshots of all partitions and the rest of the journal.
-    pub(crate) empty_machine_with_snapshots: Recovery,
+    /// With nothing on disk, from snapshots of all partitions and the rest of the journal, unless it was left out.
+    pub(crate) empty_machine_with_snapshots: Option<Recovery>,
 }
 
 /// Starts after `kill -9` that are measured.
@@ -87,6 +89,13 @@ impl Subject<'_> {
             .context("remove the state of the process")
     }
 
+    /// What a start took, and that it is known.
+    fn recovered(&self, how: &str, process: &mut Process) -> anyhow::Result<Recovery> {
+        let recovery = Recovery::of(&self.positions, process, now())?;
+        say(&format!("{}: {how}: {:.2} s to the first commit", self.application, recovery.first_seconds));
+        Ok(recovery)
+    }
+
     /// Starts on the state that `kill -9` left on disk.
     fn after_kills(&self, mut process: Process) -> anyhow::Result<(Vec<Recovery>, Process)> {
         let mut starts = Vec::new();
@@ -94,7 +103,7 @@ impl Subject<'_> {
             recovery::work_for_a_while(&mut process)?;
             process.kill();
             process = self.start(&format!("killed-{number}"), &[])?;
-            starts.push(Recovery::of(&self.positions, &mut process, now())?);
+            starts.push(self.recovered("after kill -9", &mut process)?);
         }
         Ok((starts, process))
     }
@@ -114,7 +123,7 @@ impl Subject<'_> {
         process.kill();
         self.lose_state()?;
         let mut process = self.start("from-snapshots", &with_snapshots)?;
-        let recovery = Recovery::of(&self.positions, &mut process, now())?;
+        let recovery = self.recovered("from snapshots", &mut process)?;
         process.kill();
         Ok(recovery)
     }
@@ -123,7 +132,7 @@ impl Subject<'_> {
     fn start_from_the_journal(&self) -> anyhow::Result<Recovery> {
         self.lose_state()?;
         let mut process = self.start("from-the-journal", &[])?;
-        let recovery = Recovery::of(&self.positions, &mut process, now())?;
+        let recovery = self.recovered("from the journal", &mut process)?;
         process.stop(Duration::from_secs(60))?;
         Ok(recovery)
     }
@@ -143,9 +152,10 @@ impl Subject<'_> {
 }
 
 /// Writes the journal, restores it, works on it, kills and starts the process.
-pub(crate) fn run(setup: &Setup, keys: u64, payments: u64, seed: u64) -> anyhow::Result<Large> {
+pub(crate) fn run(setup: &Setup, keys: u64, arguments: &RunArguments) -> anyhow::Result<Large> {
     let application = format!("large-{keys}");
     cluster::reset_all(setup)?;
+    say(&format!("writing a journal of {keys} decisions"));
     write_journal(setup, keys)?;
     let (group, input) = Contender::SettleAuthorize.stages(&application).swap_remove(0);
     let positions = Positions::open(&setup.bootstrap, &group, input, setup.partitions)?;
@@ -159,8 +169,9 @@ pub(crate) fn run(setup: &Setup, keys: u64, payments: u64, seed: u64) -> anyhow:
     wait(&mut process, || Ok(positions.sum()? >= restored))?;
     let seconds = began.elapsed().as_secs_f64();
     let restore_cpu = cpu_seconds(process.id()).context("the process is there")?;
+    say(&format!("{keys} keys: replayed in {seconds:.1} s, {restore_cpu:.1} s of CPU"));
     // Now as fast as it can.
-    load::to_kafka(&setup.bootstrap, payments, 8_000, setup.partitions)?;
+    load::to_kafka(&setup.bootstrap, arguments.payments, 8_000, setup.partitions)?;
     let total: i64 = kafka::ends(&setup.bootstrap, topic::REQUESTED, setup.partitions)?.values().sum();
     let before = (now(), positions.sum()?, cpu_seconds(process.id()).unwrap_or(0.0));
     wait(&mut process, || Ok(positions.sum()? >= total))?;
@@ -171,12 +182,18 @@ pub(crate) fn run(setup: &Setup, keys: u64, payments: u64, seed: u64) -> anyhow:
         "nothing was left to be decided when the measurement began: more payments are needed"
     );
     let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
+    say(&format!(
+        "{keys} keys: {decided} payments in {worked:.1} s, {used:.1} s of CPU, {peak_rss_mib:.0} MiB"
+    ));
     let snapshots = setup.work.join(format!("snapshots-{keys}"));
     let (after_kill, empty_machine_with_snapshots, empty_machine, after_kill_kip_848) =
-        recovery::under_load(setup, seed, || {
+        recovery::under_load(setup, arguments.seed, || {
             let (after_kill, process) = subject.after_kills(process)?;
             process.stop(Duration::from_secs(60))?;
-            let with_snapshots = subject.start_from_snapshots(&snapshots)?;
+            let with_snapshots = match arguments.no_snapshots {
+                true => None,
+                false => Some(subject.start_from_snapshots(&snapshots)?),
+            };
             Ok((after_kill, with_snapshots, subject.start_from_the_journal()?, subject.after_kill_kip_848()?))
         })?;
     let _ = std::fs::remove_dir_all(snapshots);

@@ -264,20 +264,8 @@ impl Bench {
 
     fn large(&mut self, setup: &Setup) -> anyhow::Result<()> {
         for keys in self.arguments.large_keys.clone() {
-            let run = large::run(setup, keys, self.arguments.payments, self.arguments.seed);
+            let run = large::run(setup, keys, &self.arguments);
             let Some(run) = self.kept(&format!("{keys} keys"), run)? else { continue };
-            say(&format!(
-                "{keys} keys: replay {:.0} events/s ({:.0} for a CPU second), then {:.0} payments/s, CPU s/million {:.2}, {:.0} MiB; seconds to the first commit: after kill -9 {:.2?}, on an empty machine {:.2}, with snapshots {:.2}, after kill -9 under KIP-848 {:.2}",
-                run.replayed_per_second,
-                run.replayed_per_cpu_second,
-                run.payments_per_second,
-                run.client_cpu_per_million,
-                run.peak_rss_mib,
-                run.after_kill.iter().map(|one| one.first_seconds).collect::<Vec<_>>(),
-                run.empty_machine.first_seconds,
-                run.empty_machine_with_snapshots.first_seconds,
-                run.after_kill_kip_848.first_seconds
-            ));
             self.results.large.push(run);
             self.save()?;
         }

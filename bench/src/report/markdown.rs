@@ -182,7 +182,9 @@ fn restart(text: &mut String, results: &Results) {
         recovery(text, who, keys, "state on disk", &run.after_kill);
         recovery(text, who, keys, "state on disk, group of KIP-848", &[run.after_kill_kip_848]);
         recovery(text, who, keys, "nothing on disk", &[run.empty_machine]);
-        recovery(text, who, keys, "nothing on disk, snapshots", &[run.empty_machine_with_snapshots]);
+        if let Some(start) = run.empty_machine_with_snapshots {
+            recovery(text, who, keys, "nothing on disk, snapshots", &[start]);
+        }
     }
 }
 
