@@ -256,7 +256,7 @@ fn write_journal(setup: &Setup, keys: u64) -> anyhow::Result<()> {
         write_events(&producer, number, &events, partition, &mut value)?;
     }
     for number in 0..keys {
-        let request = request(number);
+        let request = request(number, keys);
         let key = request.debtor_account.as_str().as_bytes().to_vec();
         let target = partition_for_key(&key, setup.partitions);
         let partition = &mut partitions[usize::try_from(target)?];
@@ -327,14 +327,21 @@ fn start_of_day() -> Timestamp {
     Timestamp::from_micros(1_772_323_200_000_000)
 }
 
+/// Spreads numbers over the key space, as random ids are: keys that ascend are inserted and compacted for next to nothing.
+/// The factor is odd, so that no two numbers give the same.
+fn spread(number: u64) -> u64 {
+    number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+}
+
 /// A payment with a key of its own. All of a debtor's stay below every limit.
-fn request(number: u64) -> PaymentRequested {
-    let debtor = number / PAYMENTS_PER_DEBTOR;
+fn request(number: u64, keys: u64) -> PaymentRequested {
+    let id = spread(number);
+    let debtor = (id >> 32) % (keys / PAYMENTS_PER_DEBTOR).max(1);
     let seconds = u32::try_from(number % 80_000).expect("less than a day has");
     PaymentRequested {
         event_type: EventType::Payment,
-        payment_id: format!("old-{number:x}").as_str().into(),
-        idempotency_key: format!("okey-{number:x}").as_str().into(),
+        payment_id: format!("old-{id:016x}").as_str().into(),
+        idempotency_key: format!("okey-{id:016x}").as_str().into(),
         debtor_account: format!("old-acct-{debtor:x}").as_str().into(),
         merchant_id: format!("m-{:04}", number % 200).as_str().into(),
         amount_minor: i64::try_from(100 + number % 5_000).expect("a small amount"),
