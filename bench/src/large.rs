@@ -89,7 +89,7 @@ impl Subject<'_> {
             .context("remove the state of the process")
     }
 
-    /// What a start took, and that it is known.
+    /// What a start took, once it is over; says so.
     fn recovered(&self, how: &str, process: &mut Process) -> anyhow::Result<Recovery> {
         let recovery = Recovery::of(&self.positions, process, now())?;
         say(&format!("{}: {how}: {:.2} s to the first commit", self.application, recovery.first_seconds));
@@ -197,7 +197,7 @@ pub(crate) fn run(setup: &Setup, keys: u64, arguments: &RunArguments) -> anyhow:
             Ok((after_kill, with_snapshots, subject.start_from_the_journal()?, subject.after_kill_kip_848()?))
         })?;
     let _ = std::fs::remove_dir_all(snapshots);
-    subject.lose_state()?;
+    let _ = subject.lose_state();
     #[expect(clippy::cast_precision_loss, reason = "a number of payments is far below 2^52")]
     let (keys_f, decided_f) = (keys as f64, decided as f64);
     Ok(Large {

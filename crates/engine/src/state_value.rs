@@ -91,3 +91,26 @@ pub fn encode_row<T: Serialize>(row: &T, out: &mut Vec<u8>) {
 pub fn decode_row<T: DeserializeOwned>(key: &StateKey, body: &[u8]) -> Result<T, Error> {
     postcard::from_bytes(body).map_err(|what| Error::Body { key: key.clone(), what })
 }
+
+/// Functions that take a row of a stage as one of a table, and panic where a row of another table stands.
+macro_rules! typed_row {
+    ($(#[$doc:meta])* $name:ident $(or $changed:ident)?, $rows:ident::$variant:ident, $row:ty) => {
+        $(#[$doc])*
+        pub fn $name(row: Option<&$rows>) -> Option<&$row> {
+            match row? {
+                $rows::$variant(row) => Some(row),
+                other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
+            }
+        }
+        $(
+            pub(super) fn $changed(row: &mut Option<$rows>) -> Option<&mut $row> {
+                match row.as_mut()? {
+                    $rows::$variant(row) => Some(row),
+                    other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
+                }
+            }
+        )?
+    };
+}
+
+pub(crate) use typed_row;

@@ -46,19 +46,25 @@ impl<S: StageCodec> Replica<S> {
         self.config.as_ref().map(|(_, config)| config)
     }
 
+    /// Fetches all that is missing, in stages, until `missing` names nothing.
+    fn fetch(&mut self, missing: impl Fn(&Rows<S::Row>, &mut Vec<StateKey>)) -> Result<(), Error> {
+        let mut keys = Vec::new();
+        loop {
+            missing(&self.rows, &mut keys);
+            if keys.is_empty() {
+                return Ok(());
+            }
+            self.state.load(&keys, &mut self.rows)?;
+            keys.clear();
+        }
+    }
+
     /// What the stage says to a command; folds nothing. Nothing at all: the command is one that cannot be decided.
     ///
     /// SETTLE takes for granted that what it is sent was approved, and panics where that cannot be. Of a topic that somebody
     /// else wrote it need not hold.
     pub(crate) fn decide(&mut self, command: &S::Command, now: Timestamp) -> Result<Vec<S::Event>, Error> {
-        loop {
-            let mut missing = Vec::new();
-            S::keys(command, now, &self.rows, &mut missing);
-            if missing.is_empty() {
-                break;
-            }
-            self.state.load(&missing, &mut self.rows)?;
-        }
+        self.fetch(|rows, missing| S::keys(command, now, rows, missing))?;
         let (_, config) =
             self.config.as_ref().expect("a configuration is activated before anything is decided");
         let decide = std::panic::AssertUnwindSafe(|| S::decide(&self.rows, &self.meta, config, command, now));
@@ -78,14 +84,7 @@ impl<S: StageCodec> Replica<S> {
 
     /// Folds an event that was decided here.
     pub(crate) fn fold(&mut self, event: &S::Event) -> Result<(), Error> {
-        loop {
-            let mut missing = Vec::new();
-            S::event_keys(event, &self.rows, &mut missing);
-            if missing.is_empty() {
-                break;
-            }
-            self.state.load(&missing, &mut self.rows)?;
-        }
+        self.fetch(|rows, missing| S::event_keys(event, rows, missing))?;
         S::evolve(&mut self.rows, &mut self.meta, event);
         if let Some(activation) = S::activated(event) {
             let config = S::Config::from_activation(activation).ok();

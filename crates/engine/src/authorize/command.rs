@@ -80,10 +80,7 @@ impl Valid {
     pub(super) fn day_row(&self, day: Day) -> Cow<'_, StateKey> {
         match &self.requested_day {
             (requested, key) if *requested == day => Cow::Borrowed(key),
-            _ => {
-                let Payment { debtor_account, currency, .. } = &self.payment;
-                Cow::Owned(state::velocity_key(debtor_account, *currency, day))
-            }
+            _ => Cow::Owned(state::day_key(&self.payment, day)),
         }
     }
 }
@@ -136,6 +133,7 @@ fn judge(
     let payment = validate::payment(&requested, config)?;
     let card_token = requested.card.as_ref().map(|card| card.token.as_str());
     let fingerprint = fingerprint(&payment, card_token);
+    let requested_on = payment.requested_at.day();
     let valid = Valid {
         idempotency_row: state::idempotency_key(
             &payment.merchant_id,
@@ -143,10 +141,7 @@ fn judge(
             &payment.idempotency_key,
         ),
         own_row: state::own_key(&payment),
-        requested_day: (
-            payment.requested_at.day(),
-            state::velocity_key(&payment.debtor_account, payment.currency, payment.requested_at.day()),
-        ),
+        requested_day: (requested_on, state::day_key(&payment, requested_on)),
         payment,
         fingerprint,
         attributes: attributes(requested),

@@ -115,7 +115,7 @@ fn moves_to_today(transition: &Transition) -> bool {
 
 /// Adds a payment to a debtor's day, or takes it back. A day that is over is not kept.
 fn count(rows: &mut Rows<AuthorizeRow>, now: Timestamp, payment: &Payment, day: Day, payments: i64) {
-    rows.change(&state::velocity_key(&payment.debtor_account, payment.currency, day), |row| {
+    rows.change(&state::day_key(payment, day), |row| {
         let found = state::velocity(row.as_ref()).copied().filter(|row| row.expires_at > now);
         if found.is_none() && payments < 0 {
             return;

@@ -39,10 +39,7 @@ fn of_request(request: &Request, now: Timestamp, rows: &Rows<AuthorizeRow>, miss
     let Some(valid) = request.judged.valid() else { return };
     rows.need(&valid.idempotency_row, missing);
     rows.need(&valid.own_row, missing);
-    if valid.payment.event_type == EventType::Payment {
-        rows.need(&valid.day_row(now.day()), missing);
-    }
-    of_original(&valid.payment, rows, missing);
+    of_decision(&valid.payment, &valid.day_row(now.day()), rows, missing);
 }
 
 /// Adds what folding the event still needs.
@@ -50,7 +47,7 @@ pub(super) fn of_event(event: &DecisionEvent, rows: &Rows<AuthorizeRow>, missing
     // Only a first decision, which consumes its key, changes rows.
     let first = event.decision.as_ref().filter(|decision| decision.key_expires_at.is_some());
     if let Some(payment) = first.and_then(|decision| decision.payment.as_ref()) {
-        of_decision(payment, event.now, rows, missing);
+        of_decision(payment, &state::day_key(payment, event.now.day()), rows, missing);
     }
     if let Some(transition) = &event.transition {
         let payment = &transition.payment;
@@ -59,9 +56,9 @@ pub(super) fn of_event(event: &DecisionEvent, rows: &Rows<AuthorizeRow>, missing
 }
 
 /// What a first decision changes beside the rows that it puts: the debtor's day, or what the follow-up is about.
-fn of_decision(payment: &Payment, now: Timestamp, rows: &Rows<AuthorizeRow>, missing: &mut Vec<StateKey>) {
+fn of_decision(payment: &Payment, today: &StateKey, rows: &Rows<AuthorizeRow>, missing: &mut Vec<StateKey>) {
     if payment.event_type == EventType::Payment {
-        rows.need(&state::velocity_key(&payment.debtor_account, payment.currency, now.day()), missing);
+        rows.need(today, missing);
     }
     of_original(payment, rows, missing);
 }
@@ -76,7 +73,7 @@ fn of_change(
 ) {
     rows.need(own_key, missing);
     counted_day(own_key, rows, missing);
-    of_decision(payment, now, rows, missing);
+    of_decision(payment, &state::day_key(payment, now.day()), rows, missing);
 }
 
 /// What a follow-up is about, and what that is about in turn.
@@ -94,6 +91,6 @@ fn of_original(payment: &Payment, rows: &Rows<AuthorizeRow>, missing: &mut Vec<S
 fn counted_day(payment_key: &StateKey, rows: &Rows<AuthorizeRow>, missing: &mut Vec<StateKey>) {
     let Some(row) = state::payment(rows.found(payment_key)) else { return };
     if let Some(day) = row.counted_on {
-        rows.need(&state::velocity_key(&row.payment.debtor_account, row.payment.currency, day), missing);
+        rows.need(&state::day_key(&row.payment, day), missing);
     }
 }

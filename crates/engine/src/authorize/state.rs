@@ -9,7 +9,7 @@ use settle_types::{
 };
 
 use crate::state_key::{CONFIG_TABLE, DUE_TABLE, KeyBuilder, StateKey, TableId};
-use crate::state_value::{Error, StateRow, decode_row, encode_row};
+use crate::state_value::{Error, StateRow, decode_row, encode_row, typed_row};
 
 /// Idempotency keys, by merchant, debtor and key.
 pub const IDEMPOTENCY_TABLE: TableId = 0x10;
@@ -124,37 +124,17 @@ impl StateRow for AuthorizeRow {
     }
 }
 
-macro_rules! typed_row {
-    ($(#[$doc:meta])* $name:ident $(or $changed:ident)?, $variant:ident, $row:ty) => {
-        $(#[$doc])*
-        pub fn $name(row: Option<&AuthorizeRow>) -> Option<&$row> {
-            match row? {
-                AuthorizeRow::$variant(row) => Some(row),
-                other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
-            }
-        }
-        $(
-            pub(super) fn $changed(row: &mut Option<AuthorizeRow>) -> Option<&mut $row> {
-                match row.as_mut()? {
-                    AuthorizeRow::$variant(row) => Some(row),
-                    other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
-                }
-            }
-        )?
-    };
-}
-
 typed_row!(
     /// The row as one of [`IDEMPOTENCY_TABLE`].
-    idempotency, Idempotency, IdempotencyRow
+    idempotency, AuthorizeRow::Idempotency, IdempotencyRow
 );
 typed_row!(
     /// The row as one of [`PAYMENT_TABLE`].
-    payment or payment_mut, Payment, PaymentRow
+    payment or payment_mut, AuthorizeRow::Payment, PaymentRow
 );
 typed_row!(
     /// The row as one of [`VELOCITY_TABLE`].
-    velocity, Velocity, VelocityRow
+    velocity, AuthorizeRow::Velocity, VelocityRow
 );
 
 /// Key of an idempotency key: its scope is (merchant, debtor, key).
@@ -185,6 +165,11 @@ pub fn original_key(payment: &Payment) -> Option<StateKey> {
 /// Key of a debtor's day.
 pub fn velocity_key(debtor: &DebtorAccount, currency: Currency, day: Day) -> StateKey {
     KeyBuilder::new(VELOCITY_TABLE).text(debtor.as_str()).text(currency.as_str()).day(day).finish()
+}
+
+/// Key of the debtor's day that a payment counts against.
+pub fn day_key(payment: &Payment, day: Day) -> StateKey {
+    velocity_key(&payment.debtor_account, payment.currency, day)
 }
 
 /// When a debtor's day is no longer asked for.

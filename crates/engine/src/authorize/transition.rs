@@ -1,7 +1,7 @@
 //! Judges later changes of decided payments: a time that was reached, a refusal by SETTLE.
 
 use settle_risk::{Scope, Severity, Today};
-use settle_types::authorize::{Outcome, Payment, PaymentResult, Transition, TransitionCause};
+use settle_types::authorize::{Outcome, PaymentResult, Transition, TransitionCause};
 use settle_types::request::EventType;
 
 use super::command::subject;
@@ -35,8 +35,7 @@ pub(super) fn execution_due(context: &Context<'_>, scheduled: &ScheduledRow) -> 
 
 /// What the debtor has paid today, without this payment, which counts already if it was scheduled today.
 fn today_without(context: &Context<'_>, row: &PaymentRow) -> Today {
-    let Payment { debtor_account, currency, .. } = &row.payment;
-    let today = context.today(&state::velocity_key(debtor_account, *currency, context.now.day()));
+    let today = context.today(&state::day_key(&row.payment, context.now.day()));
     if row.counted_on != Some(context.now.day()) {
         return today;
     }

@@ -36,8 +36,8 @@ fn of_record(record: &ApprovedRecord, rows: &Rows<SettleRow>, missing: &mut Vec<
     let original_key = state::booked_key(merchant_id, original_id);
     match state::booked(rows.found(&original_key)) {
         Some(original) => {
-            let of_original = (original.approved.currency, original.sales_day);
-            rows.need(&state::batch_key(merchant_id, of_original.0, of_original.1), missing);
+            let currency = original.approved.currency;
+            rows.need(&state::batch_key(merchant_id, currency, original.sales_day), missing);
         }
         None => rows.need(&original_key, missing),
     }

@@ -8,7 +8,7 @@ use settle_types::settle::{BatchStatus, BatchTotals, CloseCause};
 use settle_types::{BatchId, Currency, Day, Duration, MerchantId, Minor, PaymentId, PayoutId, Timestamp};
 
 use crate::state_key::{CONFIG_TABLE, DUE_TABLE, KeyBuilder, StateKey, TableId};
-use crate::state_value::{Error, StateRow, decode_row, encode_row};
+use crate::state_value::{Error, StateRow, decode_row, encode_row, typed_row};
 
 /// Booked payments and follow-ups, by merchant and payment id.
 pub const BOOKED_TABLE: TableId = 0x20;
@@ -158,41 +158,21 @@ impl StateRow for SettleRow {
     }
 }
 
-macro_rules! typed_row {
-    ($(#[$doc:meta])* $name:ident $(or $changed:ident)?, $variant:ident, $row:ty) => {
-        $(#[$doc])*
-        pub fn $name(row: Option<&SettleRow>) -> Option<&$row> {
-            match row? {
-                SettleRow::$variant(row) => Some(row),
-                other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
-            }
-        }
-        $(
-            pub(super) fn $changed(row: &mut Option<SettleRow>) -> Option<&mut $row> {
-                match row.as_mut()? {
-                    SettleRow::$variant(row) => Some(row),
-                    other => panic!("a {} row was expected where {other:?} stands", stringify!($variant)),
-                }
-            }
-        )?
-    };
-}
-
 typed_row!(
     /// The row as one of [`BOOKED_TABLE`].
-    booked or booked_mut, Booked, BookedRow
+    booked or booked_mut, SettleRow::Booked, BookedRow
 );
 typed_row!(
     /// The row as one of [`BATCH_TABLE`].
-    batch or batch_mut, Batch, BatchRow
+    batch or batch_mut, SettleRow::Batch, BatchRow
 );
 typed_row!(
     /// The row as one of [`CURSOR_TABLE`].
-    cursor, Cursor, CursorRow
+    cursor, SettleRow::Cursor, CursorRow
 );
 typed_row!(
     /// The row as one of [`BALANCE_TABLE`].
-    balance, Balance, BalanceRow
+    balance, SettleRow::Balance, BalanceRow
 );
 
 /// Key of a booked payment.
