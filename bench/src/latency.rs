@@ -97,14 +97,15 @@ struct Draft {
     value: Vec<u8>,
 }
 
-/// Runs a contender at a rate. All topics are made anew.
+/// Runs a contender at a rate. All topics are made anew; `round` keeps the groups of the runs apart.
 pub(crate) fn run(
     setup: &Setup,
     contender: Contender,
     schedule: Schedule,
+    round: u32,
     seed: u64,
 ) -> anyhow::Result<Latency> {
-    let application = format!("{}-latency-{}-{}", contender.name(), schedule.rate, setup.commit_interval_ms);
+    let application = format!("{}-latency-{}-{round}", contender.name(), schedule.rate);
     cluster::reset_all(setup)?;
     let count = u64::from(schedule.rate) * (schedule.warm_up + schedule.measured).as_secs();
     let drafts = drafts(setup, count + 1_000, seed)?;

@@ -1,5 +1,6 @@
 //! The report for people.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Results;
@@ -143,22 +144,25 @@ fn latency(text: &mut String, results: &Results) {
         "| contender | requests/s | commit interval, ms | p50 | p99 | p99.9 | p99.99 | max | cores used |",
     );
     line(text, "|---|--:|--:|--:|--:|--:|--:|--:|--:|");
+    let mut measured: BTreeMap<_, Vec<&Latency>> = BTreeMap::new();
     for run in &results.latency {
-        line(
-            text,
-            &format!(
-                "| {} | {} | {} | {:.1} | {:.1} | {:.1} | {:.1} | {:.1} | {:.2} |",
-                run.contender.title(),
-                run.rate,
-                run.commit_interval_ms,
-                run.p50,
-                run.p99,
-                run.p999,
-                run.p9999,
-                run.max,
-                run.client_cores
-            ),
-        );
+        let of_one = (run.contender.title(), run.rate, run.commit_interval_ms);
+        measured.entry(of_one).or_default().push(run);
+    }
+    for ((title, rate, interval_ms), runs) in measured {
+        let of = |figure: fn(&Latency) -> f64, digits| {
+            let spread = Spread::of(runs.iter().map(|run| figure(run)));
+            spread.map_or_else(String::new, |spread| shown(&spread, digits))
+        };
+        let figures = [
+            of(|run| run.p50, 1),
+            of(|run| run.p99, 1),
+            of(|run| run.p999, 1),
+            of(|run| run.p9999, 1),
+            of(|run| run.max, 1),
+            of(|run| run.client_cores, 2),
+        ];
+        line(text, &format!("| {title} | {rate} | {interval_ms} | {} |", figures.join(" | ")));
     }
 }
 

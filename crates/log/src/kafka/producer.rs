@@ -11,6 +11,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rdkafka::TopicPartitionList;
@@ -43,8 +44,10 @@ const FIRST_INIT_PATIENCE: Duration = Duration::from_millis(100);
 const FIRST_INIT_CLIENTS: u32 = 8;
 /// How long a client waits for an answer to that, at most.
 const MOST_INIT_PATIENCE: Duration = Duration::from_secs(4);
-/// Time between two looks at the acknowledgements: the shortest that librdkafka knows.
+/// Time between two looks at the acknowledgements.
 const DRAIN_STEP: Duration = Duration::from_millis(1);
+/// How long one call has the client send what it holds; nobody waits for its end.
+const FLUSH_STEP: Duration = Duration::from_millis(20);
 /// How long an abort waits for what is under way.
 const SETTLE_DOWN: Duration = Duration::from_millis(500);
 /// Events of the client that are served in one go, at most.
@@ -122,23 +125,42 @@ impl KafkaProducer {
     /// Publishes the positions and waits until every record is acknowledged. Nothing was asked to end yet: after an
     /// error the transaction can be aborted.
     fn prepare(&mut self, deadline: Instant) -> Result<(), Error> {
-        // Records are on their way while the positions are published.
-        native::flush(self.client.client(), DRAIN_STEP);
-        if let Some(offsets) = self.offsets.take() {
-            let Some(metadata) = offsets.metadata.native::<ConsumerGroupMetadata>() else {
-                return Err(Error::InvalidState {
-                    what: "positions need the metadata of a member of this cluster",
-                });
-            };
-            let mut list = TopicPartitionList::new();
-            for (partition, next_offset) in &offsets.next_offsets {
-                fetcher::add(&mut list, partition, Some(*next_offset));
-            }
-            let remaining = deadline.saturating_duration_since(now());
-            self.client
-                .send_offsets_to_transaction(&list, metadata, remaining)
-                .map_err(|error| self.error("publish positions", &error))?;
+        let offsets = self.offsets.take();
+        let is_over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // The client sends without waiting for more only as long as a call asks it to, and the call that publishes the
+            // positions does not.
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    native::flush(self.client.client(), FLUSH_STEP);
+                }
+            });
+            let prepared = offsets
+                .map_or(Ok(()), |offsets| self.publish(&offsets, deadline))
+                .and_then(|()| self.drain(deadline));
+            is_over.store(true, Ordering::Relaxed);
+            prepared
+        })
+    }
+
+    fn publish(&self, offsets: &Offsets, deadline: Instant) -> Result<(), Error> {
+        let Some(metadata) = offsets.metadata.native::<ConsumerGroupMetadata>() else {
+            return Err(Error::InvalidState {
+                what: "positions need the metadata of a member of this cluster",
+            });
+        };
+        let mut list = TopicPartitionList::new();
+        for (partition, next_offset) in &offsets.next_offsets {
+            fetcher::add(&mut list, partition, Some(*next_offset));
         }
+        let remaining = deadline.saturating_duration_since(now());
+        self.client
+            .send_offsets_to_transaction(&list, metadata, remaining)
+            .map_err(|error| self.error("publish positions", &error))
+    }
+
+    /// Waits for the acknowledgements of all records, which somebody else has the client send.
+    fn drain(&self, deadline: Instant) -> Result<(), Error> {
         loop {
             serve_events(&self.client);
             if self.client.client().context().has_failure() {
@@ -152,7 +174,7 @@ impl KafkaProducer {
             if now() >= deadline {
                 return Err(self.cluster.errors.silence("write", &self.transactional_id));
             }
-            native::flush(self.client.client(), DRAIN_STEP);
+            std::thread::sleep(DRAIN_STEP);
         }
     }
 
