@@ -211,8 +211,8 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             directory: None,
-            block_cache_bytes: 64 << 20,
-            write_buffer_bytes: 64 << 20,
+            block_cache_bytes: 32 << 20,
+            write_buffer_bytes: 48 << 20,
             max_unflushed_bytes: 16 << 20,
             flush_interval_seconds: 60,
         }

@@ -94,11 +94,30 @@ impl<S: StageCodec> Partition<S> {
         commands: impl Iterator<Item = &'a S::Command>,
         now: Timestamp,
     ) -> Result<(), Error> {
-        let mut missing = Vec::new();
-        for command in commands {
-            S::keys(command, now, &self.rows, &mut missing);
-        }
-        Ok(self.store.load(&missing, &mut self.rows)?)
+        self.fetch_known(|rows, missing| {
+            for command in commands {
+                S::keys(command, now, rows, missing);
+            }
+        })
+    }
+
+    /// As [`Self::prefetch`], for folding these events during a restore.
+    pub(crate) fn prefetch_events<'a>(
+        &mut self,
+        events: impl Iterator<Item = &'a S::Event>,
+    ) -> Result<(), Error> {
+        self.fetch_known(|rows, missing| {
+            for event in events {
+                S::event_keys(event, rows, missing);
+            }
+        })
+    }
+
+    /// Fetches what is known to be missing now.
+    fn fetch_known(&mut self, missing: impl FnOnce(&Rows<S::Row>, &mut Vec<StateKey>)) -> Result<(), Error> {
+        let mut keys = Vec::new();
+        missing(&self.rows, &mut keys);
+        Ok(self.store.load(&keys, &mut self.rows)?)
     }
 
     /// Fetches all that is missing, in stages, until `missing` names nothing.
@@ -183,18 +202,6 @@ impl<S: StageCodec> Partition<S> {
             self.first_put_since_due = self.first_put_since_due.min(due_at);
         }
         Ok(())
-    }
-
-    /// As [`Self::prefetch`], for folding these events during a restore.
-    pub(crate) fn prefetch_events<'a>(
-        &mut self,
-        events: impl Iterator<Item = &'a S::Event>,
-    ) -> Result<(), Error> {
-        let mut missing = Vec::new();
-        for event in events {
-            S::event_keys(event, &self.rows, &mut missing);
-        }
-        Ok(self.store.load(&missing, &mut self.rows)?)
     }
 
     /// The next commands whose time has come, in order of time, at most `limit`. Empty: nothing is due.

@@ -6,6 +6,7 @@
 
 mod assignment;
 mod commit;
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -134,8 +135,6 @@ enum Slot<S: StageCodec> {
 
 /// Pause between two looks at journals of which nothing was there to read.
 const RESTORE_PAUSE: Duration = Duration::from_millis(5);
-/// Time between two reports to metrics.
-const REPORT_INTERVAL: Duration = Duration::from_secs(2);
 
 /// How long a poll of a worker may wait that has nothing to do but to see whether its peers have.
 const IDLE_WAIT: Duration = Duration::from_millis(5);
@@ -382,9 +381,7 @@ impl<S: StageCodec> Worker<S> {
             // Whether it came to nothing or not, the next turn begins with what there is to do.
             let _ = self.commit()?;
         }
-        self.flush_old_memtables()?;
-        self.make_snapshot()?;
-        self.report()
+        self.upkeep()
     }
 
     /// Whether it is too early to try again what came to nothing. Partitions are restored meanwhile, and the group is heard: a
@@ -397,77 +394,14 @@ impl<S: StageCodec> Worker<S> {
         is_early
     }
 
-    /// Tells metrics how far behind the worker is and how large its stores are, now and then.
-    fn report(&mut self) -> Result<(), Error> {
-        let moment = self.shared.clock.monotonic();
-        if moment.saturating_duration_since(self.reported_at) < REPORT_INTERVAL {
-            return Ok(());
-        }
-        self.reported_at = moment;
-        self.monitor.queued(self.queues.waiting(None), self.queues.paused());
-        for (input, undelivered) in self.consumer.backlog() {
-            let lag = undelivered + self.queues.waiting(Some(&input));
-            self.monitor.lag(&input.topic, input.partition, lag);
-        }
-        for (number, slot) in &self.slots {
-            if let Slot::Ready(partition) = slot {
-                let (size_bytes, unflushed_bytes) = partition.store_bytes()?;
-                self.monitor.stored(*number, size_bytes, unflushed_bytes);
-            }
-        }
-        Ok(())
-    }
-
-    fn flush_old_memtables(&mut self) -> Result<(), Error> {
-        let interval = self.shared.options.flush_interval;
-        let moment = self.shared.clock.monotonic();
-        for slot in self.slots.values_mut() {
-            if let Slot::Ready(partition) = slot {
-                partition.flush_after(interval, moment)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Makes a checkpoint of the partition that has waited longest for a snapshot, and has it sent. What
-    /// is in the store is committed (I1), whatever is open.
-    fn make_snapshot(&mut self) -> Result<(), Error> {
-        let Some(snapshots) = self.shared.snapshots.clone() else { return Ok(()) };
-        let owned = self.ready_numbers();
-        let began = self.shared.clock.monotonic();
-        let Some(number) = self.snapshot_schedule.most_overdue(&owned, snapshots.interval(), began) else {
-            return Ok(());
-        };
-        let Some(permit) = snapshots.permit() else { return Ok(()) };
-        let now = self.shared.clock.now();
-        self.snapshot_schedule.begin(number, began);
-        let partition = ready(&mut self.slots, number);
-        if snapshots.has(S::NAME, number, partition.stored_next_offset()) {
-            return Ok(());
-        }
-        if let Some(checkpoint) = partition.checkpoint(&permit.folder(), now)? {
-            permit.send(S::NAME, number, checkpoint, began);
-        }
-        Ok(())
-    }
-
-    /// Polls, in every turn, and takes assignment changes. Waits only when there is nothing else to do.
+    /// Polls, in every turn, and takes assignment changes.
     fn poll(&mut self, wait: Duration) -> Result<(), Error> {
         self.monitor.enter(Step::Polling);
         let (pause, resume) = self.queues.flow();
         self.consumer.pause(&pause);
         self.consumer.resume(&resume);
         let limit = PollLimit { records: self.shared.options.batch_records, bytes: 8 << 20 };
-        let has_records = !self.slots.is_empty() && !self.queues.needs_poll(self.order);
-        let has_records = has_records && self.next_attempt_at.is_none();
-        let has_restores = self.has_restores();
-        let can_restore = has_restores && !self.is_restore_waiting;
-        let wait = match (has_records || can_restore, has_restores) {
-            (true, _) => Duration::ZERO,
-            (false, true) => wait.min(RESTORE_PAUSE),
-            (false, false) => wait,
-        };
-        let wait = wait.min(self.until_commit());
+        let wait = self.poll_wait(wait);
         let poll = self.consumer.poll(limit, wait)?;
         for change in poll.assignment {
             match change {
@@ -505,6 +439,18 @@ impl<S: StageCodec> Worker<S> {
             self.queues.reached_end(end);
         }
         Ok(())
+    }
+
+    /// How long a poll may wait: not at all if there is something else to do.
+    fn poll_wait(&self, wait: Duration) -> Duration {
+        let is_polled_for_records = self.slots.is_empty() || self.queues.needs_poll(self.order);
+        let has_records = !is_polled_for_records && self.next_attempt_at.is_none();
+        let has_restores = self.has_restores();
+        if has_records || (has_restores && !self.is_restore_waiting) {
+            return Duration::ZERO;
+        }
+        let longest = if has_restores { RESTORE_PAUSE } else { Duration::MAX };
+        wait.min(longest).min(self.until_commit())
     }
 
     /// Time until the open transaction is to be committed; with none open, nothing waits for it.

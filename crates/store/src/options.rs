@@ -6,7 +6,10 @@
 
 use std::sync::Arc;
 
-use rocksdb::{BlockBasedOptions, Cache, DBCompressionType, Env, LogLevel, Options, WriteBufferManager};
+use rocksdb::{
+    BlockBasedIndexType, BlockBasedOptions, Cache, DBCompressionType, Env, LogLevel, Options,
+    WriteBufferManager,
+};
 
 use crate::collection::{ExpiryFilterFactory, Horizon};
 use crate::error::Error;
@@ -36,8 +39,8 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            block_cache_bytes: 128 * MIB,
-            write_buffer_bytes: 64 * MIB,
+            block_cache_bytes: 32 * MIB,
+            write_buffer_bytes: 48 * MIB,
             memtable_bytes: 8 * MIB,
             max_open_files: 40,
             compaction_threads: 2,
@@ -174,6 +177,11 @@ impl Resources {
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         // Most keys that a decision asks for are absent (a payment's first attempt): the filter answers.
         table.set_bloom_filter(10.0, false);
+        // In parts of a block's size, found by an index that stays in memory: where they do not all fit into the cache, what
+        // is missing is a part, not the filter of a whole file, which is nearly a megabyte.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_pin_top_level_index_and_filter(true);
         table
     }
 }
