@@ -16,7 +16,7 @@ use settle_engine::authorize::{Authorize, AuthorizeConfig, Command};
 use settle_engine::stage::activation;
 use settle_engine::{ActiveConfig, Meta, Rows, Stage};
 use settle_log::partition_for_key;
-use settle_types::authorize::DecisionEvent;
+use settle_types::authorize::{Decision, DecisionEvent, Outcome};
 use settle_types::event::SourcePosition;
 use settle_types::request::{EventType, PaymentRequested};
 use settle_types::{Duration as Micros, Timestamp, topic};
@@ -271,7 +271,7 @@ fn write_journal(setup: &Setup, keys: u64) -> anyhow::Result<()> {
         };
         partition.next_offset += 1;
         let command = Command::request(position, Ok(request), |_| target, &config);
-        let now = Authorize::now(&partition.meta, &config, &command, start_of_day());
+        let now = Authorize::now(&partition.meta, &config, &command, end_of_day());
         let mut rows = Rows::default();
         let mut missing = Vec::new();
         Authorize::keys(&command, now, &rows, &mut missing);
@@ -279,6 +279,13 @@ fn write_journal(setup: &Setup, keys: u64) -> anyhow::Result<()> {
             rows.fetched(key, None);
         }
         let events = Authorize::decide(&rows, &partition.meta, &config, &command, now);
+        for decision in events.iter().filter_map(|event| event.decision.as_ref()) {
+            let Decision { outcome, reasons, .. } = decision;
+            ensure!(
+                *outcome == Outcome::Approved,
+                "old payment {number} leaves no key: {outcome:?}, {reasons:?}"
+            );
+        }
         write_events(&producer, target, &events, partition, &mut value)?;
     }
     producer.flush(Duration::from_secs(300)).context("write the journal")?;
@@ -327,21 +334,35 @@ fn start_of_day() -> Timestamp {
     Timestamp::from_micros(1_772_323_200_000_000)
 }
 
+/// What the wall clock says meanwhile: a request that is dated behind it is not ahead of it.
+fn end_of_day() -> Timestamp {
+    start_of_day().saturating_add(Micros::from_days(1))
+}
+
 /// Spreads numbers over the key space, as random ids are: keys that ascend are inserted and compacted for next to nothing.
 /// The factor is odd, so that no two numbers give the same.
 fn spread(number: u64) -> u64 {
     number.wrapping_mul(0x9E37_79B9_7F4A_7C15)
 }
 
+/// A number in letters: in digits, some would pass for card numbers.
+fn letters(number: u64) -> String {
+    format!("{number:016x}")
+        .bytes()
+        .map(|digit| char::from(if digit.is_ascii_digit() { digit - b'0' + b'g' } else { digit }))
+        .collect()
+}
+
 /// A payment with a key of its own. All of a debtor's stay below every limit.
 fn request(number: u64, keys: u64) -> PaymentRequested {
     let id = spread(number);
     let debtor = (id >> 32) % (keys / PAYMENTS_PER_DEBTOR).max(1);
-    let seconds = u32::try_from(number % 80_000).expect("less than a day has");
+    // In order: a request that is far ahead of the ones before it is refused.
+    let seconds = u32::try_from(number * 80_000 / keys).expect("less than a day has");
     PaymentRequested {
         event_type: EventType::Payment,
-        payment_id: format!("old-{id:016x}").as_str().into(),
-        idempotency_key: format!("okey-{id:016x}").as_str().into(),
+        payment_id: format!("old-{}", letters(id)).as_str().into(),
+        idempotency_key: format!("okey-{}", letters(id)).as_str().into(),
         debtor_account: format!("old-acct-{debtor:x}").as_str().into(),
         merchant_id: format!("m-{:04}", number % 200).as_str().into(),
         amount_minor: i64::try_from(100 + number % 5_000).expect("a small amount"),
