@@ -3,6 +3,8 @@
 //! `cargo bench -p settle-bench`. The store has its own: `cargo bench -p settle-store`.
 #![allow(missing_docs, reason = "criterion's macros make items without documentation")]
 
+use std::convert::Infallible;
+
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use settle_engine::authorize::{self, Authorize, AuthorizeConfig};
 use settle_engine::settle::{self, Settle, SettleConfig};
@@ -45,33 +47,19 @@ fn wall() -> Timestamp {
 }
 
 /// Rows that know all that a command asks for: nothing of it is there, as for most payments.
-fn fetch<S: Stage>(command: &S::Command, now: Timestamp, rows: &mut Rows<S::Row>)
-where
-    S::Row: StateRow,
-{
-    loop {
-        let mut missing: Vec<StateKey> = Vec::new();
-        S::keys(command, now, rows, &mut missing);
-        if missing.is_empty() {
-            return;
-        }
-        for key in missing {
-            rows.fetched(key, None);
-        }
-    }
+fn fetch<S: Stage>(command: &S::Command, now: Timestamp, rows: &mut Rows<S::Row>) {
+    let Ok(()) = rows.fetch(|rows, missing| S::keys(command, now, rows, missing), nothing_is_there);
 }
 
 fn fetch_for_event<S: Stage>(event: &S::Event, rows: &mut Rows<S::Row>) {
-    loop {
-        let mut missing: Vec<StateKey> = Vec::new();
-        S::event_keys(event, rows, &mut missing);
-        if missing.is_empty() {
-            return;
-        }
-        for key in missing {
-            rows.fetched(key, None);
-        }
+    let Ok(()) = rows.fetch(|rows, missing| S::event_keys(event, rows, missing), nothing_is_there);
+}
+
+fn nothing_is_there<R: StateRow>(keys: &[StateKey], rows: &mut Rows<R>) -> Result<(), Infallible> {
+    for key in keys {
+        rows.fetched(key.clone(), None);
     }
+    Ok(())
 }
 
 /// Calls `work` with each of the records in turn.

@@ -356,13 +356,14 @@ fn letters(number: u64) -> String {
 /// A payment with a key of its own. All of a debtor's stay below every limit.
 fn request(number: u64, keys: u64) -> PaymentRequested {
     let id = spread(number);
+    let letters = letters(id);
     let debtor = (id >> 32) % (keys / PAYMENTS_PER_DEBTOR).max(1);
     // In order: a request that is far ahead of the ones before it is refused.
     let seconds = u32::try_from(number * 80_000 / keys).expect("less than a day has");
     PaymentRequested {
         event_type: EventType::Payment,
-        payment_id: format!("old-{}", letters(id)).as_str().into(),
-        idempotency_key: format!("okey-{}", letters(id)).as_str().into(),
+        payment_id: format!("old-{letters}").as_str().into(),
+        idempotency_key: format!("okey-{letters}").as_str().into(),
         debtor_account: format!("old-acct-{debtor:x}").as_str().into(),
         merchant_id: format!("m-{:04}", number % 200).as_str().into(),
         amount_minor: i64::try_from(100 + number % 5_000).expect("a small amount"),

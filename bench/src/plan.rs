@@ -213,32 +213,42 @@ impl Bench {
     }
 
     fn latency(&mut self, setup: &Setup) -> anyhow::Result<()> {
-        let measured = Duration::from_secs(self.arguments.latency_seconds);
         let fast = Setup { commit_interval_ms: LATENCY_COMMIT_MS, ..setup.clone() };
         for round in 1..=self.arguments.rounds {
             for contender in self.contenders.clone() {
-                // A Java program compiles itself for longer.
-                let warm_up = match contender {
-                    Contender::SettleFull => Duration::from_secs(5),
-                    Contender::StreamsFull => Duration::from_secs(20),
-                    _ => continue,
-                };
                 for rate in [self.arguments.rate / 5, self.arguments.rate] {
-                    let schedule = Schedule { rate, warm_up, measured };
-                    let what =
-                        format!("round {round}: latency of {} at {rate} requests/s", contender.title());
-                    let run = latency::run(&fast, contender, schedule, round, self.arguments.seed);
-                    let Some(run) = self.kept(&what, run)? else { continue };
-                    say(&format!(
-                        "{what}, commits every {LATENCY_COMMIT_MS} ms: p50 {:.1} p99 {:.1} p99.9 {:.1} p99.99 {:.1} max {:.1} ms, {:.2} cores, {} payments",
-                        run.p50, run.p99, run.p999, run.p9999, run.max, run.client_cores, run.payments
-                    ));
-                    self.results.latency.push(run);
-                    self.save()?;
+                    self.latency_at(&fast, contender, rate, round)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// Of those that write a ledger.
+    fn latency_at(
+        &mut self,
+        setup: &Setup,
+        contender: Contender,
+        rate: u32,
+        round: u32,
+    ) -> anyhow::Result<()> {
+        // A Java program compiles itself for longer.
+        let warm_up = match contender {
+            Contender::SettleFull => Duration::from_secs(5),
+            Contender::StreamsFull => Duration::from_secs(20),
+            _ => return Ok(()),
+        };
+        let measured = Duration::from_secs(self.arguments.latency_seconds);
+        let schedule = Schedule { rate, warm_up, measured };
+        let what = format!("round {round}: latency of {} at {rate} requests/s", contender.title());
+        let run = latency::run(setup, contender, schedule, round, self.arguments.seed);
+        let Some(run) = self.kept(&what, run)? else { return Ok(()) };
+        say(&format!(
+            "{what}, commits every {LATENCY_COMMIT_MS} ms: p50 {:.1} p99 {:.1} p99.9 {:.1} p99.99 {:.1} max {:.1} ms, {:.2} cores, {} payments",
+            run.p50, run.p99, run.p999, run.p9999, run.max, run.client_cores, run.payments
+        ));
+        self.results.latency.push(run);
+        self.save()
     }
 
     /// A measurement that failed is reported, and the others go on.

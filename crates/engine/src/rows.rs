@@ -75,6 +75,26 @@ impl<R: Clone> Rows<R> {
         }
     }
 
+    /// Has `load` fetch what `name` adds to the missing keys, in stages, until it adds none: what was found may name more.
+    ///
+    /// # Errors
+    /// Those of `load`.
+    pub fn fetch<E>(
+        &mut self,
+        name: impl Fn(&Self, &mut Vec<StateKey>),
+        mut load: impl FnMut(&[StateKey], &mut Self) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut missing = Vec::new();
+        loop {
+            name(self, &mut missing);
+            if missing.is_empty() {
+                return Ok(());
+            }
+            load(&missing, self)?;
+            missing.clear();
+        }
+    }
+
     /// The row, if there is one.
     ///
     /// Panics if the row was not fetched: `keys` has to name every row that `decide` and `evolve` read.

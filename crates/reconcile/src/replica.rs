@@ -48,15 +48,7 @@ impl<S: StageCodec> Replica<S> {
 
     /// Fetches all that is missing, in stages, until `missing` names nothing.
     fn fetch(&mut self, missing: impl Fn(&Rows<S::Row>, &mut Vec<StateKey>)) -> Result<(), Error> {
-        let mut keys = Vec::new();
-        loop {
-            missing(&self.rows, &mut keys);
-            if keys.is_empty() {
-                return Ok(());
-            }
-            self.state.load(&keys, &mut self.rows)?;
-            keys.clear();
-        }
+        self.rows.fetch(missing, |keys, rows| self.state.load(keys, rows))
     }
 
     /// What the stage says to a command; folds nothing. Nothing at all: the command is one that cannot be decided.

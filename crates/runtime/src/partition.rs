@@ -122,15 +122,7 @@ impl<S: StageCodec> Partition<S> {
 
     /// Fetches all that is missing, in stages, until `missing` names nothing.
     fn fetch(&mut self, missing: impl Fn(&Rows<S::Row>, &mut Vec<StateKey>)) -> Result<(), Error> {
-        let mut keys = Vec::new();
-        loop {
-            missing(&self.rows, &mut keys);
-            if keys.is_empty() {
-                return Ok(());
-            }
-            self.store.load(&keys, &mut self.rows)?;
-            keys.clear();
-        }
+        Ok(self.rows.fetch(missing, |keys, rows| self.store.load(keys, rows))?)
     }
 
     /// Decides a command and folds what it says into the overlay.
@@ -156,14 +148,11 @@ impl<S: StageCodec> Partition<S> {
     #[cfg(feature = "mutations")]
     fn stored_rows(&self, command: &S::Command, now: Timestamp) -> Result<Rows<S::Row>, Error> {
         let mut rows = Rows::default();
-        loop {
-            let mut missing = Vec::new();
-            S::keys(command, now, &rows, &mut missing);
-            if missing.is_empty() {
-                return Ok(rows);
-            }
-            self.store.load(&missing, &mut rows)?;
-        }
+        rows.fetch(
+            |rows, missing| S::keys(command, now, rows, missing),
+            |keys, rows| self.store.load(keys, rows),
+        )?;
+        Ok(rows)
     }
 
     /// Activates a configuration, unless it is active already: the first thing that a ready partition does.
