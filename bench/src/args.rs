@@ -68,6 +68,9 @@ pub(crate) struct RunArguments {
     /// Leave out the start from snapshots with many keys: they need as much disk again as the state
     #[arg(long)]
     pub(crate) no_snapshots: bool,
+    /// A setting of Settle in all its runs, as of its own --set; the report names it
+    #[arg(long = "set", value_name = "NAME=VALUE")]
+    pub(crate) settings: Vec<String>,
     /// Folder of the report
     #[arg(long, default_value = "target/bench", value_name = "DIR")]
     pub(crate) out: PathBuf,

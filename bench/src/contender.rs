@@ -103,6 +103,8 @@ pub(crate) struct Setup {
     pub(crate) logs: PathBuf,
     /// Folder of the Kafka Streams program.
     pub(crate) streams: Option<PathBuf>,
+    /// More settings of Settle, as of its `--set`.
+    pub(crate) settings: Vec<String>,
 }
 
 /// The program `settle` beside this one.
@@ -141,7 +143,10 @@ impl Setup {
             // Half of a commit interval, up to what the program does by itself.
             format!("kafka.fetch_wait_ms={}", (self.commit_interval_ms / 2).clamp(1, fetch_wait_ms)),
             format!("store.directory={}", state.display()),
-        ] {
+        ]
+        .iter()
+        .chain(&self.settings)
+        {
             command.arg("--set").arg(setting);
         }
         Ok(command)

@@ -32,7 +32,9 @@ use crate::{cluster, load};
 
 /// Payments of a debtor.
 const PAYMENTS_PER_DEBTOR: u64 = 10;
-/// Longest restore, and longest run on what was restored.
+/// Requests that wait for the restore to end.
+const WAITING: u64 = 1_000;
+/// Longest run on what was restored.
 const PATIENCE: Duration = Duration::from_secs(3_600);
 
 /// What was measured.
@@ -96,6 +98,44 @@ impl Subject<'_> {
         Ok(recovery)
     }
 
+    /// A start with nothing on disk, from the journal.
+    #[expect(clippy::cast_precision_loss, reason = "a number of keys is far below 2^52")]
+    fn restore(&self, keys: u64) -> anyhow::Result<(Process, Restored)> {
+        // Some requests for each partition, so that there is something to commit once the restore has ended.
+        load::to_kafka(&self.setup.bootstrap, WAITING, 7_000, self.setup.partitions)?;
+        let began = now();
+        let mut process = self.start("restores", &[])?;
+        let recovery = self.recovered("from the journal", &mut process)?;
+        let restored = i64::try_from(keys + WAITING)?;
+        wait(&mut process, || Ok(self.positions.sum()? >= restored))?;
+        let seconds = began.elapsed().as_secs_f64();
+        let cpu_seconds = cpu_seconds(process.id()).context("the process is there")?;
+        say(&format!("{keys} keys: replayed in {seconds:.1} s, {cpu_seconds:.1} s of CPU"));
+        Ok((process, Restored { keys: keys as f64, seconds, cpu_seconds, recovery }))
+    }
+
+    /// Decides new payments as fast as it can.
+    #[expect(clippy::cast_precision_loss, reason = "a number of payments is far below 2^52")]
+    fn work(&self, process: &mut Process, payments: u64) -> anyhow::Result<Worked> {
+        load::to_kafka(&self.setup.bootstrap, payments, 8_000, self.setup.partitions)?;
+        let ends = kafka::ends(&self.setup.bootstrap, topic::REQUESTED, self.setup.partitions)?;
+        let total: i64 = ends.values().sum();
+        let before = (now(), self.positions.sum()?, cpu_seconds(process.id()).unwrap_or(0.0));
+        wait(process, || Ok(self.positions.sum()? >= total))?;
+        let (seconds, decided) = (before.0.elapsed().as_secs_f64(), total - before.1);
+        let cpu_seconds = cpu_seconds(process.id()).unwrap_or(0.0) - before.2;
+        ensure!(
+            decided > 0,
+            "nothing was left to be decided when the measurement began: more payments are needed"
+        );
+        let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
+        say(&format!(
+            "{}: {decided} payments in {seconds:.1} s, {cpu_seconds:.1} s of CPU, {peak_rss_mib:.0} MiB",
+            self.application
+        ));
+        Ok(Worked { decided: decided as f64, seconds, cpu_seconds, peak_rss_mib })
+    }
+
     /// Starts on the state that `kill -9` left on disk.
     fn after_kills(&self, mut process: Process) -> anyhow::Result<(Vec<Recovery>, Process)> {
         let mut starts = Vec::new();
@@ -128,15 +168,6 @@ impl Subject<'_> {
         Ok(recovery)
     }
 
-    /// A start with nothing on disk.
-    fn start_from_the_journal(&self) -> anyhow::Result<Recovery> {
-        self.lose_state()?;
-        let mut process = self.start("from-the-journal", &[])?;
-        let recovery = self.recovered("from the journal", &mut process)?;
-        process.stop(Duration::from_secs(60))?;
-        Ok(recovery)
-    }
-
     /// A start after `kill -9` in a group of the newer protocol.
     fn after_kill_kip_848(&self) -> anyhow::Result<Recovery> {
         let newer_protocol = ["kafka.group_protocol=consumer".to_owned()];
@@ -160,33 +191,10 @@ pub(crate) fn run(setup: &Setup, keys: u64, arguments: &RunArguments) -> anyhow:
     let (group, input) = Contender::SettleAuthorize.stages(&application).swap_remove(0);
     let positions = Positions::open(&setup.bootstrap, &group, input, setup.partitions)?;
     let subject = Subject { setup, application, positions };
-    let positions = &subject.positions;
-    // Some requests for each partition, so that there is something to commit once the restore has ended.
-    load::to_kafka(&setup.bootstrap, 1_000, 7_000, setup.partitions)?;
-    let began = now();
-    let mut process = subject.start("restores", &[])?;
-    let restored = i64::try_from(keys + 1_000)?;
-    wait(&mut process, || Ok(positions.sum()? >= restored))?;
-    let seconds = began.elapsed().as_secs_f64();
-    let restore_cpu = cpu_seconds(process.id()).context("the process is there")?;
-    say(&format!("{keys} keys: replayed in {seconds:.1} s, {restore_cpu:.1} s of CPU"));
-    // Now as fast as it can.
-    load::to_kafka(&setup.bootstrap, arguments.payments, 8_000, setup.partitions)?;
-    let total: i64 = kafka::ends(&setup.bootstrap, topic::REQUESTED, setup.partitions)?.values().sum();
-    let before = (now(), positions.sum()?, cpu_seconds(process.id()).unwrap_or(0.0));
-    wait(&mut process, || Ok(positions.sum()? >= total))?;
-    let (worked, decided) = (before.0.elapsed().as_secs_f64(), total - before.1);
-    let used = cpu_seconds(process.id()).unwrap_or(0.0) - before.2;
-    ensure!(
-        decided > 0,
-        "nothing was left to be decided when the measurement began: more payments are needed"
-    );
-    let peak_rss_mib = peak_rss_mib(process.id()).unwrap_or(f64::NAN);
-    say(&format!(
-        "{keys} keys: {decided} payments in {worked:.1} s, {used:.1} s of CPU, {peak_rss_mib:.0} MiB"
-    ));
+    let (mut process, restored) = subject.restore(keys)?;
+    let worked = subject.work(&mut process, arguments.payments)?;
     let snapshots = setup.work.join(format!("snapshots-{keys}"));
-    let (after_kill, empty_machine_with_snapshots, empty_machine, after_kill_kip_848) =
+    let (after_kill, empty_machine_with_snapshots, after_kill_kip_848) =
         recovery::under_load(setup, arguments.seed, || {
             let (after_kill, process) = subject.after_kills(process)?;
             process.stop(Duration::from_secs(60))?;
@@ -194,24 +202,40 @@ pub(crate) fn run(setup: &Setup, keys: u64, arguments: &RunArguments) -> anyhow:
                 true => None,
                 false => Some(subject.start_from_snapshots(&snapshots)?),
             };
-            Ok((after_kill, with_snapshots, subject.start_from_the_journal()?, subject.after_kill_kip_848()?))
+            Ok((after_kill, with_snapshots, subject.after_kill_kip_848()?))
         })?;
     let _ = std::fs::remove_dir_all(snapshots);
     let _ = subject.lose_state();
-    #[expect(clippy::cast_precision_loss, reason = "a number of payments is far below 2^52")]
-    let (keys_f, decided_f) = (keys as f64, decided as f64);
     Ok(Large {
         keys,
-        replayed_per_second: keys_f / seconds,
-        replayed_per_cpu_second: keys_f / restore_cpu,
-        payments_per_second: decided_f / worked,
-        client_cpu_per_million: used / decided_f * 1_000_000.0,
-        peak_rss_mib,
+        replayed_per_second: restored.keys / restored.seconds,
+        replayed_per_cpu_second: restored.keys / restored.cpu_seconds,
+        payments_per_second: worked.decided / worked.seconds,
+        client_cpu_per_million: worked.cpu_seconds / worked.decided * 1_000_000.0,
+        peak_rss_mib: worked.peak_rss_mib,
         after_kill,
         after_kill_kip_848,
-        empty_machine,
+        empty_machine: restored.recovery,
         empty_machine_with_snapshots,
     })
+}
+
+/// What a restore from the journal took.
+struct Restored {
+    keys: f64,
+    /// Until all partitions had decided what waited.
+    seconds: f64,
+    cpu_seconds: f64,
+    recovery: Recovery,
+}
+
+/// What decisions on the restored state took.
+struct Worked {
+    decided: f64,
+    seconds: f64,
+    cpu_seconds: f64,
+    /// The restore included.
+    peak_rss_mib: f64,
 }
 
 fn wait(process: &mut Process, mut is_done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {

@@ -96,6 +96,7 @@ impl Bench {
             work: work.to_owned(),
             logs: self.arguments.out.join("logs"),
             streams: self.arguments.streams.clone(),
+            settings: self.arguments.settings.clone(),
         };
         std::fs::create_dir_all(&setup.logs)?;
         std::fs::write(setup.config_file(), include_str!("../settle.toml"))?;

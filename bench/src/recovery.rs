@@ -22,7 +22,7 @@ const RATE: u32 = 2_000;
 /// How long a process works at that rate before it is killed.
 const BEFORE: Duration = Duration::from_secs(5);
 /// Longest wait for commits after a start.
-const PATIENCE: Duration = Duration::from_secs(1_800);
+const PATIENCE: Duration = Duration::from_secs(5_400);
 
 /// What a start took, from the start of the process.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]

@@ -38,6 +38,9 @@ pub(crate) struct Results {
     pub(crate) commit_interval_ms: u64,
     /// Brokers.
     pub(crate) brokers: u16,
+    /// Settings of Settle that were not those of `bench/settle.toml`.
+    #[serde(default)]
+    pub(crate) settings: Vec<String>,
     /// Runs as fast as they can.
     pub(crate) throughput: Vec<Throughput>,
     /// Settle on its embedded log.
@@ -90,6 +93,7 @@ impl Results {
             workers: arguments.workers,
             commit_interval_ms: arguments.commit_interval_ms,
             brokers: arguments.brokers,
+            settings: arguments.settings.clone(),
             throughput: Vec::new(),
             embedded: Vec::new(),
             sweeps: Vec::new(),

@@ -54,6 +54,9 @@ fn head(text: &mut String, results: &Results) {
     ] {
         line(text, &format!("| {name} | {value} |"));
     }
+    if !results.settings.is_empty() {
+        line(text, &format!("| settings of Settle | {} |", results.settings.join(", ")));
+    }
 }
 
 fn throughput(text: &mut String, results: &Results) {

@@ -15,8 +15,9 @@ use crate::codec::{StageCodec, unsigned_offset};
 use crate::error::Error;
 use crate::partition::Partition;
 
-/// How much of a journal one step folds: the worker polls and serves its other partitions between steps.
-const STEP_LIMIT: PollLimit = PollLimit { records: 5_000, bytes: 8 << 20 };
+/// Records of journals that one step folds, about: the worker polls and serves its other partitions between steps.
+pub(crate) const STEP_RECORDS: u64 = 5_000;
+const STEP_LIMIT: PollLimit = PollLimit { records: STEP_RECORDS as usize, bytes: 8 << 20 };
 
 /// A restore under way: which step is next.
 pub(crate) struct Restore {

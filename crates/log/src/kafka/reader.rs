@@ -108,9 +108,11 @@ impl Reader for KafkaReader {
         if buffer.records.is_empty() {
             // Behind the last record stand markers of commits and aborts, which no reader sees.
             batch.next_offset = batch.next_offset.max(position);
-            if std::mem::take(&mut buffer.is_paused) {
-                self.fetcher.resume(partition);
-            }
+        }
+        // Early enough for the next records to be here when the rest was read.
+        if buffer.is_paused && buffer.records.len() <= BUFFERED_RECORDS / 2 {
+            buffer.is_paused = false;
+            self.fetcher.resume(partition);
         }
         buffer.next_offset = batch.next_offset;
         Ok(batch)

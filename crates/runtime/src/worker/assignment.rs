@@ -7,7 +7,7 @@ use crate::codec::StageCodec;
 use crate::error::Error;
 use crate::health::Step;
 use crate::opening::{Opening, journal_identity};
-use crate::restore::{Restore, inputs};
+use crate::restore::{Restore, STEP_RECORDS, inputs};
 
 impl<S: StageCodec> Worker<S> {
     pub(super) fn assigned(&mut self, numbers: &[u32]) -> Result<(), Error> {
@@ -66,7 +66,8 @@ impl<S: StageCodec> Worker<S> {
         Ok(())
     }
 
-    /// Advances each restore by one bounded step; a partition that is done starts to read.
+    /// Advances restores by one bounded step, the nearest to its end first: partitions decide again one after the other, not all
+    /// of them at the end. A partition that is done starts to read.
     pub(super) fn restore_a_step(&mut self) -> Result<(), Error> {
         self.open_stores()?;
         if !self.has_restores() {
@@ -76,29 +77,48 @@ impl<S: StageCodec> Worker<S> {
         self.monitor.enter(Step::Restoring);
         self.fetch_group_offsets()?;
         self.is_restore_waiting = true;
-        for number in self.slots.keys().copied().collect::<Vec<_>>() {
+        let mut folded = 0;
+        for number in self.nearest_restores() {
             let Some(Slot::Restoring(partition, restore)) = self.slots.get_mut(&number) else { continue };
             let reader = self.shared.reader(&mut self.reader)?;
             let before = partition.journal_next_offset;
             let is_done = restore.advance(reader, partition, &mut self.schemas)?;
-            self.is_restore_waiting &= partition.journal_next_offset == before && !is_done;
-            self.monitor.restore_stepped(
-                number,
-                partition.journal_next_offset - before,
-                restore.remaining(partition),
-            );
-            if !is_done {
-                continue;
+            let advanced = partition.journal_next_offset - before;
+            folded += advanced;
+            self.is_restore_waiting &= advanced == 0 && !is_done;
+            self.monitor.restore_stepped(number, advanced, restore.remaining(partition));
+            if is_done {
+                self.begin_to_decide(number)?;
             }
-            let positions = restore.positions::<S>(&self.group, number, &partition.meta)?;
-            self.start_reading(&positions)?;
-            if let Some(Slot::Restoring(partition, _)) = self.slots.remove(&number) {
-                self.slots.insert(number, Slot::Ready(partition));
+            // The others come next when this one is done, or waits for its records.
+            if folded >= STEP_RECORDS || (advanced > 0 && !is_done) {
+                break;
             }
-            self.monitor.restored(number);
-            self.activate(number)?;
         }
         Ok(())
+    }
+
+    /// Restores in the order in which they advance.
+    fn nearest_restores(&self) -> Vec<u32> {
+        let remaining = |(number, slot): (&u32, &Slot<S>)| match slot {
+            Slot::Restoring(partition, restore) => Some((restore.remaining(partition), *number)),
+            Slot::Opening(_) | Slot::Ready(_) => None,
+        };
+        let mut restores: Vec<(u64, u32)> = self.slots.iter().filter_map(remaining).collect();
+        restores.sort_unstable();
+        restores.into_iter().map(|(_, number)| number).collect()
+    }
+
+    /// The restore of this partition has reached the journal's end.
+    fn begin_to_decide(&mut self, number: u32) -> Result<(), Error> {
+        let Some(Slot::Restoring(partition, restore)) = self.slots.get(&number) else { return Ok(()) };
+        let positions = restore.positions::<S>(&self.group, number, &partition.meta)?;
+        self.start_reading(&positions)?;
+        if let Some(Slot::Restoring(partition, _)) = self.slots.remove(&number) {
+            self.slots.insert(number, Slot::Ready(partition));
+        }
+        self.monitor.restored(number);
+        self.activate(number)
     }
 
     /// Step (a) of all restores that need it, with one question.
