@@ -6,6 +6,7 @@ mod args;
 mod commands;
 mod failure;
 mod http;
+mod limits;
 mod open;
 mod output;
 mod report;
@@ -47,7 +48,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<Ended> {
-    signals::report_file_size_limit()?;
+    limits::report_file_size_limit()?;
+    limits::raise_open_files();
     let common = &arguments.common;
     match &arguments.command {
         Command::Demo(demo) => commands::demo::run(common, demo),

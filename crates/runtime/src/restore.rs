@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::partition::Partition;
 
 /// Records of journals that one step folds, about: the worker polls and serves its other partitions between steps.
-pub(crate) const STEP_RECORDS: u64 = 5_000;
+pub(crate) const STEP_RECORDS: u32 = 5_000;
 const STEP_LIMIT: PollLimit = PollLimit { records: STEP_RECORDS as usize, bytes: 8 << 20 };
 
 /// A restore under way: which step is next.

@@ -91,7 +91,7 @@ impl<S: StageCodec> Worker<S> {
                 self.begin_to_decide(number)?;
             }
             // The others come next when this one is done, or waits for its records.
-            if folded >= STEP_RECORDS || (advanced > 0 && !is_done) {
+            if folded >= u64::from(STEP_RECORDS) || (advanced > 0 && !is_done) {
                 break;
             }
         }
