@@ -21,6 +21,8 @@ use settle_runtime::{Pipeline, PipelineOptions, RunMode, StageSelection, WorkerO
 use settle_store::{Resources, StoreOptions};
 use settle_types::topic;
 
+#[path = "whole_runs/restore_order.rs"]
+mod restore_order;
 #[path = "whole_runs/wrong_partitions.rs"]
 mod wrong_partitions;
 
@@ -164,7 +166,7 @@ fn run_with(
         .expect("an end")
         == 0
     {
-        produce(&inner);
+        produce(&inner, 1_500);
     }
     let troubles = Arc::new(AtomicU64::new(0));
     let log = TroubledLog {
@@ -200,12 +202,13 @@ fn run_with(
     (outcome, read_all(&inner), troubles.load(Ordering::Relaxed))
 }
 
-fn produce(log: &EmbeddedLog) {
+/// Two generated days of so many payments each.
+fn produce(log: &EmbeddedLog, payments: u64) {
     let requested = TopicName::from(topic::REQUESTED);
     let mut producer = log.producer("test").expect("a producer");
     producer.begin().expect("a transaction");
     let mut value = Vec::new();
-    let first = TrafficOptions { payments: 1_500, seed: 11, ..TrafficOptions::default() };
+    let first = TrafficOptions { payments, seed: 11, ..TrafficOptions::default() };
     let three_days_later = first.start.saturating_add(settle_types::Duration::from_days(3));
     let second = TrafficOptions { seed: 12, start: three_days_later, ..first };
     for generated in Traffic::new(first).chain(Traffic::new(second)) {

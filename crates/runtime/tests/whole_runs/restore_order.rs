@@ -1,0 +1,72 @@
+//! A worker with several long journals before it restores one partition after the other.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use settle_log::embedded::{EmbeddedOptions, SyncMode};
+use settle_log::{EmbeddedLog, Log};
+use settle_runtime::clock::SystemClock;
+use settle_runtime::{Pipeline, PipelineOptions, RunMode, StageSelection, WorkerOptions};
+use settle_store::{Progress, Resources, StoreObserver, StoreOptions};
+use settle_types::topic;
+
+use super::produce;
+
+/// The stores that were written, in order, each with the position that it came to.
+#[derive(Default)]
+struct Writes(Mutex<Vec<(PathBuf, u64)>>);
+
+impl StoreObserver for Writes {
+    fn applies(&self, directory: &Path, progress: &Progress) {
+        self.0.lock().expect("no panic").push((directory.to_owned(), progress.journal_next_offset));
+    }
+
+    fn has_applied(&self, _directory: &Path) -> bool {
+        false
+    }
+}
+
+/// Runs AUTHORIZE until nothing is left to do.
+fn run(log: &EmbeddedLog, state_directory: &Path) -> Vec<(PathBuf, u64)> {
+    let config = settle_config::demo_config();
+    let options = PipelineOptions {
+        topics: settle_runtime::TopicRequirements::default(),
+        stages: StageSelection::Authorize,
+        workers: 1,
+        worker: WorkerOptions { state_directory: state_directory.to_owned(), ..WorkerOptions::default() },
+        authorize: config.authorize_settings(),
+        settle: config.settle_settings(),
+    };
+    let writes = Arc::new(Writes::default());
+    let resources = Resources::new(StoreOptions::default()).expect("valid options");
+    let resources = resources.observed_by(Arc::<Writes>::clone(&writes));
+    let pipeline = Pipeline::new(Arc::new(log.clone()), resources, Arc::new(SystemClock), options);
+    pipeline.run(RunMode::UntilIdle { finish: false }).expect("a run");
+    let written = writes.0.lock().expect("no panic").clone();
+    written
+}
+
+#[test]
+fn restores_come_one_after_the_other_the_nearest_first() {
+    let directory = tempfile::tempdir().expect("a folder");
+    let options = EmbeddedOptions { sync: SyncMode::Never, ..EmbeddedOptions::default() };
+    let log = EmbeddedLog::open(directory.path().join("log"), options).expect("a new log");
+    for name in topic::ALL {
+        log.create_topic(name, 3).expect("a new topic");
+    }
+    // Some 13,000 for each partition: more than two steps of a restore.
+    produce(&log, 20_000);
+    run(&log, &directory.path().join("first"));
+
+    let restored = run(&log, &directory.path().join("second"));
+    assert!(restored.len() > 6, "each journal takes several steps: {restored:?}");
+    let mut ends: Vec<(PathBuf, u64)> = Vec::new();
+    for (store, position) in restored {
+        match ends.last_mut() {
+            Some((last, end)) if *last == store => *end = position,
+            _ => ends.push((store, position)),
+        }
+    }
+    assert_eq!(ends.len(), 3, "a store is written to its end before the next one begins: {ends:?}");
+    assert!(ends.is_sorted_by_key(|(_, end)| *end), "the shortest journal comes first: {ends:?}");
+}
