@@ -42,8 +42,7 @@ fn run(log: &EmbeddedLog, state_directory: &Path) -> Vec<(PathBuf, u64)> {
     let resources = resources.observed_by(Arc::<Writes>::clone(&writes));
     let pipeline = Pipeline::new(Arc::new(log.clone()), resources, Arc::new(SystemClock), options);
     pipeline.run(RunMode::UntilIdle { finish: false }).expect("a run");
-    let written = writes.0.lock().expect("no panic").clone();
-    written
+    writes.0.lock().expect("no panic").clone()
 }
 
 #[test]
