@@ -26,6 +26,9 @@ mod restore_order;
 #[path = "whole_runs/wrong_partitions.rs"]
 mod wrong_partitions;
 
+/// Partitions of every topic.
+const PARTITIONS: u32 = 3;
+
 /// What happens to every so-manieth commit.
 #[derive(Clone, Copy, Debug)]
 enum Trouble {
@@ -155,11 +158,7 @@ fn run_with(
     trouble: Trouble,
     tick_items: usize,
 ) -> (Result<(), settle_runtime::Error>, Topics, u64) {
-    let options = EmbeddedOptions { sync: SyncMode::Never, ..EmbeddedOptions::default() };
-    let inner = EmbeddedLog::open(directory.join("log"), options).expect("a new log");
-    for name in topic::ALL {
-        inner.create_topic(name, 3).expect("a new topic");
-    }
+    let inner = open_log(directory);
     if inner
         .reader()
         .and_then(|mut reader| reader.end_offset(&TopicPartition::new(topic::REQUESTED, 0)))
@@ -182,24 +181,44 @@ fn run_with(
         contract.reserve_basis_points = settle_types::BasisPoints::new(1_000);
         contract.reserve_days = if merchant == "m-0008" { 2 } else { 1 };
     }
-    let options = PipelineOptions {
-        topics: settle_runtime::TopicRequirements::default(),
-        stages: StageSelection::All,
-        workers: 1,
-        worker: WorkerOptions {
-            state_directory: directory.join("state"),
-            batch_records: 37,
-            commit_records: 50,
-            tick_items,
-            ..WorkerOptions::default()
-        },
-        authorize: config.authorize_settings(),
-        settle: config.settle_settings(),
+    let worker = WorkerOptions {
+        state_directory: directory.join("state"),
+        batch_records: 37,
+        commit_records: 50,
+        tick_items,
+        ..WorkerOptions::default()
     };
+    let options = one_worker(&config, StageSelection::All, worker);
     let resources = Resources::new(StoreOptions::default()).expect("valid options");
     let pipeline = Pipeline::new(Arc::new(log), resources, Arc::new(SystemClock), options);
     let outcome = pipeline.run(RunMode::UntilIdle { finish: true });
     (outcome, read_all(&inner), troubles.load(Ordering::Relaxed))
+}
+
+/// The log of a folder, with all topics.
+fn open_log(directory: &Path) -> EmbeddedLog {
+    let options = EmbeddedOptions { sync: SyncMode::Never, ..EmbeddedOptions::default() };
+    let log = EmbeddedLog::open(directory.join("log"), options).expect("a log");
+    for name in topic::ALL {
+        log.create_topic(name, PARTITIONS).expect("a topic");
+    }
+    log
+}
+
+/// One worker for each of these stages.
+fn one_worker(
+    config: &settle_config::Config,
+    stages: StageSelection,
+    worker: WorkerOptions,
+) -> PipelineOptions {
+    PipelineOptions {
+        topics: settle_runtime::TopicRequirements::default(),
+        stages,
+        workers: 1,
+        worker,
+        authorize: config.authorize_settings(),
+        settle: config.settle_settings(),
+    }
 }
 
 /// Two generated days of so many payments each.
@@ -225,7 +244,7 @@ fn produce(log: &EmbeddedLog, payments: u64) {
         };
         let record = OutputRecord {
             topic: &requested,
-            partition: partition_for_key(&key, 3),
+            partition: partition_for_key(&key, PARTITIONS),
             timestamp_ms: timestamp.as_millis(),
             key: Some(&key),
             value: Some(&value),
@@ -240,7 +259,7 @@ fn read_all(log: &EmbeddedLog) -> Topics {
     let mut reader = log.reader().expect("a reader");
     let mut topics = Topics::new();
     for name in topic::ALL {
-        for number in 0..3 {
+        for number in 0..PARTITIONS {
             let partition = TopicPartition::new(name, number);
             let end = reader.end_offset(&partition).expect("an end");
             let records = topics.entry(partition.clone()).or_default();

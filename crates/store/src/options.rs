@@ -31,7 +31,7 @@ pub struct StoreOptions {
     /// Per store: a memtable of this size, in bytes, is flushed.
     pub memtable_bytes: usize,
     /// Per store: table files that are kept open; at least 20, fewer than RocksDB works with. A lookup that needs a closed one
-    /// opens it, which costs more than a hundred lookups.
+    /// opens it and reads its index and filters.
     pub max_open_files: u16,
     /// Threads for compactions; one more flushes.
     pub compaction_threads: u16,

@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use settle_log::embedded::{EmbeddedOptions, SyncMode};
-use settle_log::{EmbeddedLog, Log};
+use settle_log::EmbeddedLog;
 use settle_runtime::clock::SystemClock;
-use settle_runtime::{Pipeline, PipelineOptions, RunMode, StageSelection, WorkerOptions};
+use settle_runtime::{Pipeline, RunMode, StageSelection, WorkerOptions};
 use settle_store::{Progress, Resources, StoreObserver, StoreOptions};
-use settle_types::topic;
 
-use super::produce;
+use super::{one_worker, open_log, produce};
 
 /// The stores that were written, in order, each with the position that it came to.
 #[derive(Default)]
@@ -29,14 +27,8 @@ impl StoreObserver for Writes {
 /// Runs AUTHORIZE until nothing is left to do.
 fn run(log: &EmbeddedLog, state_directory: &Path) -> Vec<(PathBuf, u64)> {
     let config = settle_config::demo_config();
-    let options = PipelineOptions {
-        topics: settle_runtime::TopicRequirements::default(),
-        stages: StageSelection::Authorize,
-        workers: 1,
-        worker: WorkerOptions { state_directory: state_directory.to_owned(), ..WorkerOptions::default() },
-        authorize: config.authorize_settings(),
-        settle: config.settle_settings(),
-    };
+    let worker = WorkerOptions { state_directory: state_directory.to_owned(), ..WorkerOptions::default() };
+    let options = one_worker(&config, StageSelection::Authorize, worker);
     let writes = Arc::new(Writes::default());
     let resources = Resources::new(StoreOptions::default()).expect("valid options");
     let resources = resources.observed_by(Arc::<Writes>::clone(&writes));
@@ -48,11 +40,7 @@ fn run(log: &EmbeddedLog, state_directory: &Path) -> Vec<(PathBuf, u64)> {
 #[test]
 fn restores_come_one_after_the_other_the_nearest_first() {
     let directory = tempfile::tempdir().expect("a folder");
-    let options = EmbeddedOptions { sync: SyncMode::Never, ..EmbeddedOptions::default() };
-    let log = EmbeddedLog::open(directory.path().join("log"), options).expect("a new log");
-    for name in topic::ALL {
-        log.create_topic(name, 3).expect("a new topic");
-    }
+    let log = open_log(directory.path());
     // Some 13,000 for each partition: more than two steps of a restore.
     produce(&log, 20_000);
     run(&log, &directory.path().join("first"));

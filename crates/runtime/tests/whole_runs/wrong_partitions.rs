@@ -7,12 +7,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use settle_config::kafka::WrongPartition;
-use settle_log::embedded::{EmbeddedOptions, SyncMode};
 use settle_log::{
     EmbeddedLog, Header, Log, OutputRecord, Record, TopicName, TopicPartition, partition_for_key,
 };
 use settle_runtime::clock::SystemClock;
-use settle_runtime::{Pipeline, PipelineOptions, RunMode, StageSelection, StatsSnapshot, WorkerOptions};
+use settle_runtime::{Pipeline, RunMode, StageSelection, StatsSnapshot, WorkerOptions};
 use settle_store::{Resources, StoreOptions};
 use settle_types::authorize::{Decision, DecisionEvent, Outcome};
 use settle_types::event::SourcePosition;
@@ -21,9 +20,8 @@ use settle_types::settle::{SettlementEvent, SettlementOutcome};
 use settle_types::topic::{self, header};
 use settle_types::{Duration, Timestamp, reason};
 
-use super::{Topics, Trouble, TroubledLog, read_all};
+use super::{PARTITIONS, Topics, Trouble, TroubledLog, one_worker, open_log, read_all};
 
-const PARTITIONS: u32 = 3;
 const PAYMENTS: u32 = 240;
 const MALFORMED: u32 = 9;
 
@@ -112,13 +110,9 @@ struct Run {
 
 /// Runs both stages over what is in a folder, or over new requests if nothing is.
 fn run(directory: &Path, wrong_partition: WrongPartition, trouble: Trouble) -> Run {
-    let options = EmbeddedOptions { sync: SyncMode::Never, ..EmbeddedOptions::default() };
     let is_new = !directory.join("log").exists();
-    let inner = EmbeddedLog::open(directory.join("log"), options).expect("a log");
+    let inner = open_log(directory);
     if is_new {
-        for name in topic::ALL {
-            inner.create_topic(name, PARTITIONS).expect("a new topic");
-        }
         produce(&inner);
     }
     let troubles = Arc::new(AtomicU64::new(0));
@@ -132,19 +126,13 @@ fn run(directory: &Path, wrong_partition: WrongPartition, trouble: Trouble) -> R
     // Without rules, no decision depends on what was decided before about another payment.
     config.risk.rules.clear();
     config.kafka.wrong_partition = wrong_partition;
-    let options = PipelineOptions {
-        topics: settle_runtime::TopicRequirements::default(),
-        stages: StageSelection::All,
-        workers: 1,
-        worker: WorkerOptions {
-            state_directory: directory.join("state"),
-            batch_records: 7,
-            commit_records: 10,
-            ..WorkerOptions::default()
-        },
-        authorize: config.authorize_settings(),
-        settle: config.settle_settings(),
+    let worker = WorkerOptions {
+        state_directory: directory.join("state"),
+        batch_records: 7,
+        commit_records: 10,
+        ..WorkerOptions::default()
     };
+    let options = one_worker(&config, StageSelection::All, worker);
     let resources = Resources::new(StoreOptions::default()).expect("valid options");
     let pipeline = Pipeline::new(Arc::new(log), resources, Arc::new(SystemClock), options);
     let ended = pipeline.run(RunMode::UntilIdle { finish: true });
