@@ -162,9 +162,13 @@ pub(crate) fn secret(value: Option<&String>, file: Option<&Path>) -> anyhow::Res
 
 /// Options of the stores.
 pub(crate) fn store_options(config: &Config) -> StoreOptions {
+    let store = &config.store;
+    // One fills while the one before it is flushed.
+    let memtable_bytes = usize::try_from(store.max_unflushed_bytes / 2).unwrap_or(usize::MAX);
     StoreOptions {
-        block_cache_bytes: config.store.block_cache_bytes,
-        write_buffer_bytes: config.store.write_buffer_bytes,
+        block_cache_bytes: store.block_cache_bytes,
+        write_buffer_bytes: store.write_buffer_bytes,
+        memtable_bytes: memtable_bytes.clamp(StoreOptions::SMALLEST_MEMTABLE_BYTES, store.write_buffer_bytes),
         ..StoreOptions::default()
     }
 }
@@ -210,4 +214,27 @@ fn refuse_problems(config: &Config) -> anyhow::Result<()> {
         ));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_configures_is_what_the_stores_begin_with() {
+        assert_eq!(store_options(&Config::default()), StoreOptions::default());
+    }
+
+    #[test]
+    fn a_memtable_is_never_larger_than_all_of_them_nor_smaller_than_rocksdb_makes_it() {
+        let memtable_bytes = |max_unflushed_bytes| {
+            let mut config = Config::default();
+            config.store.max_unflushed_bytes = max_unflushed_bytes;
+            let options = store_options(&config);
+            (options.memtable_bytes, options.write_buffer_bytes)
+        };
+        assert_eq!(memtable_bytes(65_536).0, StoreOptions::SMALLEST_MEMTABLE_BYTES);
+        let (memtable_bytes, write_buffer_bytes) = memtable_bytes(u64::MAX);
+        assert_eq!(memtable_bytes, write_buffer_bytes);
+    }
 }

@@ -199,7 +199,8 @@ pub struct StoreConfig {
     /// Memory for rows that are not flushed yet, in bytes, shared by all stores of the process.
     #[schemars(range(min = 8_388_608))]
     pub write_buffer_bytes: usize,
-    /// Bytes that one store may hold unflushed. They are replayed from the journal after a crash.
+    /// Bytes that one store may hold unflushed: half of them fill while the other half is flushed. They are replayed from the
+    /// journal after a crash.
     #[schemars(range(min = 65_536))]
     pub max_unflushed_bytes: u64,
     /// Longest time for which what a store holds may stay unflushed, in seconds.
@@ -211,8 +212,8 @@ impl Default for StoreConfig {
     fn default() -> Self {
         Self {
             directory: None,
-            block_cache_bytes: 32 << 20,
-            write_buffer_bytes: 48 << 20,
+            block_cache_bytes: 48 << 20,
+            write_buffer_bytes: 64 << 20,
             max_unflushed_bytes: 16 << 20,
             flush_interval_seconds: 60,
         }

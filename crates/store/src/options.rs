@@ -40,8 +40,8 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            block_cache_bytes: 32 * MIB,
-            write_buffer_bytes: 48 * MIB,
+            block_cache_bytes: 48 * MIB,
+            write_buffer_bytes: 64 * MIB,
             memtable_bytes: 8 * MIB,
             max_open_files: 200,
             compaction_threads: 2,
@@ -50,11 +50,18 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
+    /// RocksDB makes a smaller memtable this large, in bytes.
+    pub const SMALLEST_MEMTABLE_BYTES: usize = 64 * KIB;
+
     fn check(&self) -> Result<(), Error> {
         let problem = if self.block_cache_bytes < MIB {
             format!("block_cache_bytes is {}: a store needs at least {MIB}", self.block_cache_bytes)
-        } else if self.memtable_bytes < 64 * KIB {
-            format!("memtable_bytes is {}: RocksDB needs at least {}", self.memtable_bytes, 64 * KIB)
+        } else if self.memtable_bytes < Self::SMALLEST_MEMTABLE_BYTES {
+            format!(
+                "memtable_bytes is {}: RocksDB needs at least {}",
+                self.memtable_bytes,
+                Self::SMALLEST_MEMTABLE_BYTES
+            )
         } else if self.write_buffer_bytes < self.memtable_bytes {
             format!(
                 "write_buffer_bytes is {}: it holds the memtables of all stores and must not be below \
@@ -147,7 +154,7 @@ impl Resources {
         options.create_if_missing(true);
         options.set_env(&self.env);
         self.bound_memory(&mut options);
-        set_compaction(&mut options, self.options.compaction_threads, horizon);
+        set_compaction(&mut options, &self.options, horizon);
         set_quiet_log(&mut options);
         options.set_block_based_table_factory(&self.table_options());
         options
@@ -180,10 +187,11 @@ impl Resources {
         table.set_pin_l0_filter_and_index_blocks_in_cache(true);
         // Most keys that a decision asks for are absent (a payment's first attempt): the filter answers.
         table.set_bloom_filter(10.0, false);
-        // In parts of a block's size, found by an index that stays in memory: where they do not all fit into the cache, what
-        // is missing is a part, not the filter of a whole file, which is nearly a megabyte.
+        // In parts, found by an index that stays in memory: where they do not all fit into the cache, what is missing is a
+        // part, not the filter of a whole file, which is nearly a megabyte.
         table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
         table.set_partition_filters(true);
+        table.set_metadata_block_size(METADATA_PART_BYTES);
         table.set_pin_top_level_index_and_filter(true);
         table
     }
@@ -199,14 +207,22 @@ impl std::fmt::Debug for Resources {
 /// default of 4, each rewrote up to a whole second level for 20 MiB. A lookup pays with filters, which are in memory.
 const FIRST_LEVEL_FILES: i32 = 12;
 
-fn set_compaction(options: &mut Options, threads: u16, horizon: &Horizon) {
+/// Of an index or a filter: the filter of a flushed memtable is one or two parts, so that a lookup hardly searches for the right
+/// one, and a part that is not in the cache is read in a few microseconds.
+const METADATA_PART_BYTES: usize = 16 * KIB;
+
+fn set_compaction(options: &mut Options, limits: &StoreOptions, horizon: &Horizon) {
     options.set_compression_type(DBCompressionType::Lz4);
     options.set_level_zero_file_num_compaction_trigger(FIRST_LEVEL_FILES);
     // As far above it as RocksDB's defaults: writes wait only if compactions cannot keep up.
     options.set_level_zero_slowdown_writes_trigger(FIRST_LEVEL_FILES + 16);
     options.set_level_zero_stop_writes_trigger(FIRST_LEVEL_FILES + 32);
+    // A second level that is not larger than what the first gives it would be rewritten for nothing. RocksDB's default is less
+    // than the levels below need, so that larger memtables save a level.
+    let first_level_bytes = FIRST_LEVEL_FILES.unsigned_abs() as usize * limits.memtable_bytes;
+    options.set_max_bytes_for_level_base((2 * first_level_bytes).max(256 * MIB) as u64);
     // One flush and the compactions: the threads of the environment bound all stores together.
-    options.set_max_background_jobs(i32::from(threads) + 1);
+    options.set_max_background_jobs(i32::from(limits.compaction_threads) + 1);
     options.set_compaction_filter_factory(ExpiryFilterFactory { horizon: horizon.clone() });
     // Files that no write touches are rewritten now and then, or their expired rows would stay.
     options.set_periodic_compaction_seconds(7 * SECONDS_PER_DAY);

@@ -161,6 +161,15 @@ impl Default for NewTopicSettings {
 /// What is worth an answer before the time is over.
 const FETCH_MIN_BYTES: &str = "16384";
 
+/// The most of one partition that a member fetches at once. A megabyte, the client's default, is thousands of records, each of
+/// which takes hundreds of bytes more in the client's queue.
+const FETCH_PARTITION_BYTES: &str = "262144";
+
+/// Records of one partition that are waiting: below it the client fetches more. A member reads several partitions side by side, a
+/// restore one.
+const MEMBER_FETCHES_AHEAD: &str = "1000";
+const RESTORE_FETCHES_AHEAD: &str = "5000";
+
 /// Properties that the commit protocol rests on: nobody may set them.
 const RESERVED: &[&str] = &[
     "acks",
@@ -232,21 +241,26 @@ impl KafkaOptions {
 
     /// The client with which a member of `group` reads: it asks again and again, for as long as it lives.
     pub(super) fn fetcher(&self, role: &str, group: &str) -> Result<ClientConfig, Error> {
-        let mut config = self.reader(role, group)?;
+        let mut config = self.fetching(role, group, MEMBER_FETCHES_AHEAD)?;
         // Without it, what somebody writes is fetched as it comes: at 10,000 requests a second a worker asked 960 times
         // a second, with it 120 times.
         set_default(&mut config, "fetch.min.bytes", FETCH_MIN_BYTES);
         config.set("fetch.wait.max.ms", self.fetch_wait.as_millis().to_string());
+        set_default(&mut config, "fetch.message.max.bytes", FETCH_PARTITION_BYTES);
         Ok(config)
     }
 
     /// A client that reads at positions which it is told, committed records only.
     pub(super) fn reader(&self, role: &str, group: &str) -> Result<ClientConfig, Error> {
+        self.fetching(role, group, RESTORE_FETCHES_AHEAD)
+    }
+
+    fn fetching(&self, role: &str, group: &str, records_ahead: &str) -> Result<ClientConfig, Error> {
         let mut config = self.client(role)?;
         self.set_reading(&mut config, group);
         let kibibytes = (self.fetch_buffer_bytes / 1024).max(1).to_string();
         set_default(&mut config, "queued.max.messages.kbytes", &kibibytes);
-        set_default(&mut config, "queued.min.messages", "5000");
+        set_default(&mut config, "queued.min.messages", records_ahead);
         set_default(&mut config, "fetch.wait.max.ms", "50");
         set_default(&mut config, "fetch.error.backoff.ms", "50");
         set_default(&mut config, "fetch.queue.backoff.ms", "20");
@@ -361,10 +375,12 @@ mod tests {
         let member = options.fetcher("fetcher", "settle-authorize").expect("valid");
         assert_eq!(member.get("fetch.min.bytes"), Some(FETCH_MIN_BYTES));
         assert_eq!(member.get("fetch.wait.max.ms"), Some("7"));
+        assert_eq!(member.get("queued.min.messages"), Some(MEMBER_FETCHES_AHEAD));
         // A restore waits for whatever is there.
         let restore = options.reader("reader", "settle-authorize").expect("valid");
         assert_eq!(restore.get("fetch.min.bytes"), None);
         assert_eq!(restore.get("fetch.wait.max.ms"), Some("50"));
+        assert_eq!(restore.get("queued.min.messages"), Some(RESTORE_FETCHES_AHEAD));
     }
 
     #[test]
