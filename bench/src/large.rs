@@ -32,6 +32,9 @@ use crate::{cluster, load};
 
 /// Payments of a debtor.
 const PAYMENTS_PER_DEBTOR: u64 = 10;
+/// New payments on a state of many keys are at least so many times fewer than the keys: with too few of them, what their own rows
+/// cost later, in compactions, would not be part of the measurement, and what the restore left to be compacted most of it.
+const KEYS_PER_PAYMENT: u64 = 10;
 /// Requests that wait for the restore to end.
 const WAITING: u64 = 1_000;
 /// Longest run on what was restored.
@@ -192,7 +195,7 @@ pub(crate) fn run(setup: &Setup, keys: u64, arguments: &RunArguments) -> anyhow:
     let positions = Positions::open(&setup.bootstrap, &group, input, setup.partitions)?;
     let subject = Subject { setup, application, positions };
     let (mut process, restored) = subject.restore(keys)?;
-    let worked = subject.work(&mut process, arguments.payments)?;
+    let worked = subject.work(&mut process, arguments.payments.max(keys / KEYS_PER_PAYMENT))?;
     let snapshots = setup.work.join(format!("snapshots-{keys}"));
     let (after_kill, empty_machine_with_snapshots, after_kill_kip_848) =
         recovery::under_load(setup, arguments.seed, || {
