@@ -32,8 +32,8 @@ use crate::{cluster, load};
 
 /// Payments of a debtor.
 const PAYMENTS_PER_DEBTOR: u64 = 10;
-/// New payments on a state of many keys are at least so many times fewer than the keys: with too few of them, what their own rows
-/// cost later, in compactions, would not be part of the measurement, and what the restore left to be compacted most of it.
+/// A state of many keys gets at least one new payment for so many keys: with fewer, the compactions of their own rows would not be
+/// part of the measurement, and those that the restore left behind most of it.
 const KEYS_PER_PAYMENT: u64 = 10;
 /// Requests that wait for the restore to end.
 const WAITING: u64 = 1_000;

@@ -203,12 +203,12 @@ impl std::fmt::Debug for Resources {
     }
 }
 
-/// Table files in the first level that begin a compaction. The manager of memtables flushes them at some 5 MiB: with RocksDB's
+/// Table files in the first level that begin a compaction. Each is a memtable, a few MiB by default: with RocksDB's
 /// default of 4, each rewrote up to a whole second level for 20 MiB. A lookup pays with filters, which are in memory.
 const FIRST_LEVEL_FILES: i32 = 12;
 
-/// Of an index or a filter: the filter of a flushed memtable is one or two parts, so that a lookup hardly searches for the right
-/// one, and a part that is not in the cache is read in a few microseconds.
+/// Of an index or a filter. Larger parts are found faster where all of them are in the cache, and cost more to read where they are
+/// not: docs/performance.md has both.
 const METADATA_PART_BYTES: usize = 16 * KIB;
 
 fn set_compaction(options: &mut Options, limits: &StoreOptions, horizon: &Horizon) {
@@ -217,8 +217,7 @@ fn set_compaction(options: &mut Options, limits: &StoreOptions, horizon: &Horizo
     // As far above it as RocksDB's defaults: writes wait only if compactions cannot keep up.
     options.set_level_zero_slowdown_writes_trigger(FIRST_LEVEL_FILES + 16);
     options.set_level_zero_stop_writes_trigger(FIRST_LEVEL_FILES + 32);
-    // A second level that is not larger than what the first gives it would be rewritten for nothing. RocksDB's default is less
-    // than the levels below need, so that larger memtables save a level.
+    // RocksDB's default, or twice what the first level gives it where memtables are large.
     let first_level_bytes = FIRST_LEVEL_FILES.unsigned_abs() as usize * limits.memtable_bytes;
     options.set_max_bytes_for_level_base((2 * first_level_bytes).max(256 * MIB) as u64);
     // One flush and the compactions: the threads of the environment bound all stores together.

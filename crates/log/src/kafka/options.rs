@@ -165,10 +165,10 @@ const FETCH_MIN_BYTES: &str = "16384";
 /// which takes hundreds of bytes more in the client's queue.
 const FETCH_PARTITION_BYTES: &str = "262144";
 
-/// Records of one partition that are waiting: below it the client fetches more. A member reads several partitions side by side, a
-/// restore one.
+/// Records of one partition that are waiting: below it the client fetches more. A member reads several partitions side by side,
+/// other readers mostly one.
 const MEMBER_FETCHES_AHEAD: &str = "1000";
-const RESTORE_FETCHES_AHEAD: &str = "5000";
+const READER_FETCHES_AHEAD: &str = "5000";
 
 /// Properties that the commit protocol rests on: nobody may set them.
 const RESERVED: &[&str] = &[
@@ -252,9 +252,10 @@ impl KafkaOptions {
 
     /// A client that reads at positions which it is told, committed records only.
     pub(super) fn reader(&self, role: &str, group: &str) -> Result<ClientConfig, Error> {
-        self.fetching(role, group, RESTORE_FETCHES_AHEAD)
+        self.fetching(role, group, READER_FETCHES_AHEAD)
     }
 
+    /// A client that reads and has so many records of each partition waiting.
     fn fetching(&self, role: &str, group: &str, records_ahead: &str) -> Result<ClientConfig, Error> {
         let mut config = self.client(role)?;
         self.set_reading(&mut config, group);
@@ -376,11 +377,13 @@ mod tests {
         assert_eq!(member.get("fetch.min.bytes"), Some(FETCH_MIN_BYTES));
         assert_eq!(member.get("fetch.wait.max.ms"), Some("7"));
         assert_eq!(member.get("queued.min.messages"), Some(MEMBER_FETCHES_AHEAD));
+        assert_eq!(member.get("fetch.message.max.bytes"), Some(FETCH_PARTITION_BYTES));
         // A restore waits for whatever is there.
         let restore = options.reader("reader", "settle-authorize").expect("valid");
         assert_eq!(restore.get("fetch.min.bytes"), None);
+        assert_eq!(restore.get("fetch.message.max.bytes"), None);
         assert_eq!(restore.get("fetch.wait.max.ms"), Some("50"));
-        assert_eq!(restore.get("queued.min.messages"), Some(RESTORE_FETCHES_AHEAD));
+        assert_eq!(restore.get("queued.min.messages"), Some(READER_FETCHES_AHEAD));
     }
 
     #[test]
